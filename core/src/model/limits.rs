@@ -1,0 +1,19 @@
+//! The limits that hold on every engine alike, so that data can move between engines.
+
+/// Longest document id, in bytes of UTF-8.
+pub const MAX_ID_BYTES: usize = 512;
+/// Longest sum of routing and id of a routed key, in bytes of UTF-8: the two share one engine id
+/// of [`MAX_ID_BYTES`] on engines that have only one.
+pub const MAX_ROUTED_KEY_BYTES: usize = 508;
+/// Longest collection name, in bytes.
+pub const MAX_COLLECTION_NAME_BYTES: usize = 100;
+/// Longest field path with its dots, in bytes of UTF-8.
+pub const MAX_PATH_BYTES: usize = 512;
+/// Deepest nesting of objects and arrays in a body, of segments in a path, of nodes in a filter.
+pub const MAX_DEPTH: usize = 32;
+/// Most declared fields of a collection.
+pub const MAX_FIELDS: usize = 1_000;
+/// Largest body, in bytes of JSON text.
+pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// Longest keyword value that filters compare, in bytes of UTF-8.
+pub const MAX_KEYWORD_BYTES: usize = 1_024;

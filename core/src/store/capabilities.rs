@@ -1,0 +1,70 @@
+//! What a store can do.
+
+use crate::model::MAX_BODY_BYTES;
+
+/// Who writes created and updated stamps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stamping {
+    /// The handle, by its clock, before the body is encoded.
+    #[default]
+    Handle,
+    /// The store, by the engine's clock, in the same step as the write.
+    Store,
+}
+
+/// What a store can do. An adapter starts from [`Capabilities::new`], which grants nothing that is
+/// optional, and sets what it has. A capability that is not granted is refused before any I/O with
+/// `Unsupported`; one that is granted is tested by the suite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// The engine's name as OpenTelemetry's database conventions have it, such as `sqlite`.
+    pub engine: &'static str,
+    /// Transactions over any number of documents and collections.
+    pub transactions: bool,
+    /// Savepoints within transactions.
+    pub savepoints: bool,
+    /// Bulks that take effect as a whole or not at all.
+    pub atomic_bulk: bool,
+    /// Unique fields.
+    pub unique_fields: bool,
+    /// Searches may lag behind writes until a refresh.
+    pub search_lags: bool,
+    /// Other calls may read while a transaction is open. Where not, they wait for its end.
+    pub reads_beside_transactions: bool,
+    /// Acknowledged writes survive the end of the process.
+    pub durable: bool,
+    /// A delete whose outcome was unknown can be resolved, because deletions leave a trace.
+    pub provable_deletes: bool,
+    /// Who writes created and updated stamps.
+    pub stamping: Stamping,
+    /// Most items of one bulk; larger ones are split by the handle.
+    pub max_bulk_items: usize,
+    /// Largest body, in bytes.
+    pub max_body_bytes: usize,
+    /// Most keys of one load; longer lists are split by the handle.
+    pub max_load_keys: usize,
+}
+
+impl Capabilities {
+    /// Nothing but what every store has: loads, guarded writes, bulks, simple filters and pages.
+    #[must_use]
+    pub fn new(engine: &'static str) -> Self {
+        Self {
+            engine,
+            transactions: false,
+            savepoints: false,
+            atomic_bulk: false,
+            unique_fields: false,
+            search_lags: false,
+            reads_beside_transactions: true,
+            durable: false,
+            provable_deletes: false,
+            stamping: Stamping::Handle,
+            max_bulk_items: 10_000,
+            max_body_bytes: MAX_BODY_BYTES,
+            max_load_keys: 10_000,
+        }
+    }
+}

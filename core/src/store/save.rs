@@ -1,0 +1,188 @@
+//! One write and its receipt.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::model::{Body, Expected, Key, Model, Timestamp, Version, WriteId};
+use crate::patch::Patch;
+
+/// What a write does.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Creates the document or replaces its whole body.
+    Put(Body),
+    /// Changes parts of the body.
+    Patch(Patch),
+    /// Deletes the document.
+    Delete,
+}
+
+/// One guarded write.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// The document's key.
+    pub key: Key,
+    /// What is done.
+    pub action: Action,
+    /// What must be there.
+    pub expected: Expected,
+    /// The id of this write, kept with the document.
+    pub write_id: WriteId,
+}
+
+impl Write {
+    /// A write with a fresh id.
+    #[must_use]
+    pub fn new(key: Key, action: Action, expected: Expected) -> Self {
+        Self {
+            key,
+            action,
+            expected,
+            write_id: WriteId::random(),
+        }
+    }
+
+    /// Creates or replaces a document.
+    #[must_use]
+    pub fn put(key: Key, body: Body, expected: impl Into<Expected>) -> Self {
+        Self::new(key, Action::Put(body), expected.into())
+    }
+
+    /// Changes parts of a document.
+    #[must_use]
+    pub fn patch(key: Key, patch: Patch, expected: impl Into<Expected>) -> Self {
+        Self::new(key, Action::Patch(patch), expected.into())
+    }
+
+    /// Deletes a document.
+    #[must_use]
+    pub fn delete(key: Key, expected: impl Into<Expected>) -> Self {
+        Self::new(key, Action::Delete, expected.into())
+    }
+}
+
+/// When a write becomes visible to searches, on engines whose searches lag behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refresh {
+    /// When the engine next refreshes by itself.
+    #[default]
+    None,
+    /// Before the write is acknowledged, by waiting for the engine's own refresh.
+    WaitFor,
+    /// Before the write is acknowledged, by refreshing now.
+    Now,
+}
+
+/// One write to one collection.
+#[derive(Clone, Debug)]
+pub struct SaveRequest {
+    /// The collection.
+    pub model: Arc<Model>,
+    /// The write.
+    pub write: Write,
+    /// When searches see it.
+    pub refresh: Refresh,
+}
+
+impl SaveRequest {
+    /// A write with default options.
+    #[must_use]
+    pub fn new(model: Arc<Model>, write: Write) -> Self {
+        Self {
+            model,
+            write,
+            refresh: Refresh::None,
+        }
+    }
+}
+
+/// What a successful write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Effect {
+    /// There was no document; now there is.
+    Created,
+    /// The document's body was replaced.
+    Replaced,
+    /// Parts of the document's body were changed.
+    Patched,
+    /// The document was deleted.
+    Deleted,
+    /// There was nothing to delete.
+    Absent,
+    /// A check passed; nothing was written.
+    Checked,
+}
+
+/// The stamps that the store itself wrote into the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamps {
+    /// The time of creation.
+    pub created: Option<Timestamp>,
+    /// The time of this change.
+    pub updated: Option<Timestamp>,
+}
+
+/// The reply to a successful write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// What the write did.
+    pub effect: Effect,
+    /// The document's version after the write; `None` when there is no document after it, and
+    /// after a check.
+    pub version: Option<Version>,
+    /// The stamps that the store wrote, where it is the store that stamps.
+    pub stamps: Stamps,
+}
+
+impl Receipt {
+    /// The receipt of a write that left a document.
+    #[must_use]
+    pub fn written(effect: Effect, version: Version) -> Self {
+        Self {
+            effect,
+            version: Some(version),
+            stamps: Stamps::default(),
+        }
+    }
+
+    /// The receipt of a write that left none, or of a check.
+    #[must_use]
+    pub fn without_version(effect: Effect) -> Self {
+        Self {
+            effect,
+            version: None,
+            stamps: Stamps::default(),
+        }
+    }
+
+    /// Adds the stamps that the store wrote.
+    #[must_use]
+    pub fn with_stamps(mut self, stamps: Stamps) -> Self {
+        self.stamps = stamps;
+        self
+    }
+}
+
+/// Writing one document.
+#[async_trait]
+pub trait Save: Debug + Send + Sync {
+    /// Carries out one write by the table at [`Expected`].
+    ///
+    /// The expectation MUST be decided and the write made as one atomic step. The document MUST
+    /// carry the write's id and a version that no earlier document under the key ever had. When
+    /// it returns `Ok` the write is durable as the engine promises at its default settings. It
+    /// MUST NOT send a write again that may have left, except a guarded or create-only one.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `Conflict`, `AlreadyExists` by the table; `UniqueViolation`; `Invalid` for a
+    /// patch that does not apply; `Unavailable`, `Timeout`, `Contended` only if the write
+    /// provably did not take place; `Indeterminate` if it may have.
+    async fn save(&self, request: SaveRequest) -> Result<Receipt>;
+}
