@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Result;
 use crate::model::{Key, Model, Timestamp};
+use crate::store::Stamps;
 
 /// Draws ids for documents whose ids are generated.
 pub trait IdSource: Send + Sync + std::fmt::Debug {
@@ -55,4 +56,27 @@ pub trait Document: Serialize + DeserializeOwned + Send + Sync + Sized + 'static
 
     /// Sets the field that holds the time of the last change, if the type has one.
     fn set_updated(&mut self, updated: Timestamp);
+
+    /// The field that holds the time of the last change, if the type has one and it is set.
+    fn updated(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Puts both stamps back to what they were; `None` clears a field that is an `Option`. Handles
+    /// use it so that a value whose save fails looks as it did before.
+    fn restore_stamps(&mut self, before: Stamps) {
+        if let Some(created) = before.created {
+            self.set_created(created);
+        }
+        if let Some(updated) = before.updated {
+            self.set_updated(updated);
+        }
+    }
+
+    /// The fields, by their names in JSON, that the id and the routing are read from: loaded with
+    /// every selection, so that a partly loaded value still knows its key. Empty where the key is
+    /// computed by functions.
+    fn key_fields() -> &'static [&'static str] {
+        &[]
+    }
 }
