@@ -1,1 +1,31 @@
-//! sql
+//! From Strongroom's requests to SQL: pure compilers, no driver, no I/O.
+//!
+//! A checked request goes in, a [`Statement`] comes out: text in which every value is a
+//! placeholder, and the values to bind. What differs between databases is behind the open trait
+//! [`Dialect`]; another database implements it in its own crate and needs no edit of this one.
+//!
+//! Modules, in reading order:
+//!
+//! - [`param`]: values to bind, and the statement they belong to.
+//! - [`dialect`]: what a database has to say about its SQL.
+//! - [`filter`]: filters as conditions.
+//! - [`page`]: pages with their sort keys and cursors, and counts.
+//! - [`sqlite`]: the dialect of SQLite, with its tables.
+//!
+//! Invariants: a value never becomes part of the text; an identifier is always quoted by the
+//! dialect; nesting of the text grows with the logarithm of a list's length, because databases
+//! limit the depth of expressions.
+
+pub mod dialect;
+pub mod filter;
+pub mod page;
+pub mod param;
+pub mod sqlite;
+
+pub use dialect::{Dialect, Leaves};
+pub use page::{count, find};
+pub use param::{Param, Statement, Writer};
+pub use sqlite::Sqlite;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! What a database has to say about its SQL.
+
+use std::fmt::Debug;
+
+use strongroom_core::model::{FieldDeclaration, FieldPath, Model};
+use strongroom_core::query::{MissingValues, Order};
+
+/// The alias under which every compiled query reads the collection's table.
+pub const DOCUMENT: &str = "d";
+
+/// Where the values of a field that may hold several come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaves {
+    /// A `FROM` item that has one row for each value that fits the field's kind.
+    pub from: String,
+    /// The value in such a row.
+    pub value: String,
+}
+
+/// A database's SQL, as far as the compilers need it. Expressions read the document's row under
+/// the alias [`DOCUMENT`].
+///
+/// Only values that fit the field's kind count as its values, except in
+/// [`exists`](Self::exists). Text MUST compare by its bytes, numbers exactly.
+pub trait Dialect: Debug + Send + Sync {
+    /// A quoted identifier. The name can hold any character but NUL.
+    fn identifier(&self, name: &str) -> String;
+
+    /// The placeholder of the value at this place; the first is 1.
+    fn placeholder(&self, number: usize) -> String;
+
+    /// Most values of one statement.
+    fn max_params(&self) -> usize;
+
+    /// The value of a field that holds at most one, `NULL` where there is none.
+    fn value(&self, field: &FieldDeclaration) -> String;
+
+    /// The values of a field that may hold several.
+    fn leaves(&self, field: &FieldDeclaration) -> Leaves;
+
+    /// The least (ascending) or the greatest (descending) value of a field that may hold several,
+    /// `NULL` where there is none.
+    fn extreme(&self, field: &FieldDeclaration, order: Order) -> String;
+
+    /// A condition that holds if the field has a value, of whatever type.
+    fn exists(&self, field: &FieldDeclaration) -> String;
+
+    /// One term of `ORDER BY`. `missing` is `None` for what cannot be `NULL`.
+    fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String;
+
+    /// The statements that make the table of a new collection, with its indexes.
+    fn create_collection(&self, model: &Model) -> Vec<String>;
+
+    /// The statements that turn the table made for `stored` into the one for `wanted`, which adds
+    /// fields and indexes and takes nothing away.
+    fn extend_collection(&self, stored: &Model, wanted: &Model) -> Vec<String>;
+
+    /// The statement that drops a collection with all that belongs to it.
+    fn drop_collection(&self, model: &Model) -> String;
+}
+
+/// The name of the column that holds the value of a field.
+///
+/// Databases fold the case of column names, field paths do not: a capital letter is marked by a
+/// caret before it, and a caret by another.
+#[must_use]
+pub fn column_name(path: &FieldPath) -> String {
+    format!("f:{}", without_case(path))
+}
+
+/// The name of the index of a field.
+#[must_use]
+pub fn index_name(model: &Model, path: &FieldPath) -> String {
+    format!("{}:i:{}", model.name(), without_case(path))
+}
+
+/// The name of the index that keeps a field unique.
+#[must_use]
+pub fn unique_index_name(model: &Model, path: &FieldPath) -> String {
+    format!("{}:u:{}", model.name(), without_case(path))
+}
+
+fn without_case(path: &FieldPath) -> String {
+    let mut name = String::with_capacity(path.as_str().len() + 8);
+    for c in path.as_str().chars() {
+        if c.is_ascii_uppercase() || c == '^' {
+            name.push('^');
+        }
+        name.push(c);
+    }
+    name
+}
+
+/// The path of the field whose column has this name, if it is the name of one.
+#[must_use]
+pub fn path_of_column(name: &str) -> Option<FieldPath> {
+    let mut path = String::with_capacity(name.len());
+    let mut chars = name.strip_prefix("f:")?.chars();
+    while let Some(c) = chars.next() {
+        path.push(if c == '^' { chars.next()? } else { c });
+    }
+    FieldPath::new(path).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn column_names_differ_where_paths_differ_in_case() {
+        for path in ["a.b", "userName", "username", "x^y", "X^Y", "größe", "^A"] {
+            let path = FieldPath::new(path).unwrap();
+            assert_eq!(path_of_column(&column_name(&path)), Some(path));
+        }
+        let names = ["userName", "username", "user^name", "user^Name"]
+            .map(|p| column_name(&p.parse().unwrap()).to_ascii_lowercase());
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len());
+    }
+}

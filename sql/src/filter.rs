@@ -1,0 +1,172 @@
+//! Filters as conditions.
+//!
+//! SQL has three truth values. A comparison with a field that has no value is `NULL` here, which
+//! counts as false wherever the outcome is looked at: at the root by `WHERE`, and under `not` by
+//! `IS NOT TRUE`. `AND` and `OR` of SQL keep that meaning.
+
+use std::ops::Bound;
+
+use strongroom_core::error::{Error, Result};
+use strongroom_core::model::{FieldDeclaration, Model, Scalar};
+use strongroom_core::query::Filter;
+
+use crate::param::Writer;
+
+/// Writes a filter as one condition, in parentheses where it needs them.
+///
+/// # Errors
+///
+/// `Invalid` if the model does not declare a field, `Unsupported` for a kind of filter that the
+/// compiler does not know.
+pub fn filter(sql: &mut Writer<'_>, model: &Model, node: &Filter) -> Result<()> {
+    match node {
+        Filter::Eq { field, value } => {
+            let test = Test::Equal(value);
+            compare(sql, model.require(field)?, &test);
+        }
+        Filter::In { values, .. } if values.is_empty() => {
+            sql.text("FALSE");
+        }
+        Filter::In { field, values } => {
+            compare(sql, model.require(field)?, &Test::OneOf(values));
+        }
+        Filter::Range {
+            field,
+            lower,
+            upper,
+        } => {
+            let test = Test::Between(lower.clone(), upper.clone());
+            compare(sql, model.require(field)?, &test);
+        }
+        Filter::Prefix { field, prefix } => {
+            let test = Test::between_prefix(prefix);
+            compare(sql, model.require(field)?, &test);
+        }
+        Filter::Exists { field } => {
+            let condition = sql.dialect().exists(model.require(field)?);
+            sql.text(condition);
+        }
+        Filter::And(all) if all.is_empty() => {
+            sql.text("TRUE");
+        }
+        Filter::And(all) => join(sql, all, " AND ", &mut |sql, f| filter(sql, model, f))?,
+        Filter::Or(any) if any.is_empty() => {
+            sql.text("FALSE");
+        }
+        Filter::Or(any) => join(sql, any, " OR ", &mut |sql, f| filter(sql, model, f))?,
+        Filter::Not(inner) => {
+            sql.text("((");
+            filter(sql, model, inner)?;
+            sql.text(") IS NOT TRUE)");
+        }
+        _ => return Err(Error::unsupported("this kind of filter")),
+    }
+    Ok(())
+}
+
+/// Joins items by an operator as a balanced tree: its depth is the logarithm of their number.
+fn join<T>(
+    sql: &mut Writer<'_>,
+    items: &[T],
+    operator: &str,
+    write: &mut impl FnMut(&mut Writer<'_>, &T) -> Result<()>,
+) -> Result<()> {
+    match items {
+        [] => Ok(()),
+        [one] => write(sql, one),
+        _ => {
+            let (left, right) = items.split_at(items.len() / 2);
+            sql.text("(");
+            join(sql, left, operator, write)?;
+            sql.text(operator);
+            join(sql, right, operator, write)?;
+            sql.text(")");
+            Ok(())
+        }
+    }
+}
+
+/// What is asked of one value.
+enum Test<'a> {
+    Equal(&'a Scalar),
+    OneOf(&'a [Scalar]),
+    Between(Bound<Scalar>, Bound<Scalar>),
+}
+
+impl Test<'_> {
+    /// UTF-8 text that begins with `prefix` lies between it and the text after all such texts,
+    /// which is the prefix with its last character moved on by one.
+    fn between_prefix(prefix: &str) -> Self {
+        let lower = if prefix.is_empty() {
+            Bound::Unbounded
+        } else {
+            Bound::Included(Scalar::from(prefix))
+        };
+        let mut upper = prefix.to_owned();
+        while let Some(last) = upper.pop() {
+            // The range of `char` steps over the surrogates and ends at the last character, which
+            // has none after it: then the character before it is moved on.
+            if let Some(next) = (last..=char::MAX).nth(1) {
+                upper.push(next);
+                return Self::Between(lower, Bound::Excluded(Scalar::from(upper)));
+            }
+        }
+        Self::Between(lower, Bound::Unbounded)
+    }
+
+    fn write(&self, sql: &mut Writer<'_>, value: &str) {
+        match self {
+            Self::Equal(wanted) => {
+                sql.text(value).text(" = ").bind(*wanted);
+            }
+            Self::OneOf(wanted) => {
+                sql.text(value).text(" IN (");
+                for (at, wanted) in wanted.iter().enumerate() {
+                    if at > 0 {
+                        sql.text(", ");
+                    }
+                    sql.bind(wanted);
+                }
+                sql.text(")");
+            }
+            Self::Between(lower, upper) => {
+                let lower = match lower {
+                    Bound::Included(bound) => Some((" >= ", bound)),
+                    Bound::Excluded(bound) => Some((" > ", bound)),
+                    Bound::Unbounded => None,
+                };
+                let upper = match upper {
+                    Bound::Included(bound) => Some((" <= ", bound)),
+                    Bound::Excluded(bound) => Some((" < ", bound)),
+                    Bound::Unbounded => None,
+                };
+                match (lower, upper) {
+                    (Some(lower), Some(upper)) => {
+                        sql.text("(").text(value).text(lower.0).bind(lower.1);
+                        sql.text(" AND ").text(value).text(upper.0).bind(upper.1);
+                        sql.text(")");
+                    }
+                    (Some((operator, bound)), None) | (None, Some((operator, bound))) => {
+                        sql.text(value).text(operator).bind(bound);
+                    }
+                    (None, None) => {
+                        sql.text(value).text(" IS NOT NULL");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn compare(sql: &mut Writer<'_>, field: &FieldDeclaration, test: &Test<'_>) {
+    if field.many {
+        let leaves = sql.dialect().leaves(field);
+        sql.text("EXISTS (SELECT 1 FROM ").text(&leaves.from);
+        sql.text(" WHERE ");
+        test.write(sql, &leaves.value);
+        sql.text(")");
+    } else {
+        let value = sql.dialect().value(field);
+        test.write(sql, &value);
+    }
+}

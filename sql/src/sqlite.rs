@@ -1,0 +1,211 @@
+//! The dialect of SQLite, with its tables.
+//!
+//! A collection is one table, named as the collection: `row`, the id, in routed collections the
+//! routing, the version, the write id, the time of writing in milliseconds, and the body as JSON
+//! text. A field that is indexed or unique is a generated virtual column as well, and its index
+//! goes on to the id, so that pages in the order of the field come straight from the index. Other
+//! declared fields are the same expression, written into the query: SQLite computes every
+//! generated column at every insert, whether or not anything needs it.
+//!
+//! Fields with several values go through functions that the adapter registers: they flatten the
+//! body as the in-memory store does.
+
+use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model};
+use strongroom_core::query::{MissingValues, Order};
+
+use crate::dialect::{DOCUMENT, Dialect, Leaves, column_name, index_name, unique_index_name};
+
+/// The function `(body, path, kind)` that gives a JSON array of the values that fit the kind.
+pub const VALUES_FUNCTION: &str = "strongroom_values";
+/// The function `(body, path, kind)` that gives the least value that fits the kind.
+pub const LEAST_FUNCTION: &str = "strongroom_least";
+/// The function `(body, path, kind)` that gives the greatest value that fits the kind.
+pub const GREATEST_FUNCTION: &str = "strongroom_greatest";
+/// The function `(body, path)` that gives 1 if there is a value of any type, else 0.
+pub const EXISTS_FUNCTION: &str = "strongroom_exists";
+
+/// Most values of one statement, as SQLite is built by default.
+const MAX_PARAMS: usize = 32_766;
+
+/// The dialect of SQLite.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sqlite;
+
+impl Dialect for Sqlite {
+    fn identifier(&self, name: &str) -> String {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+
+    fn placeholder(&self, number: usize) -> String {
+        format!("?{number}")
+    }
+
+    fn max_params(&self) -> usize {
+        MAX_PARAMS
+    }
+
+    fn value(&self, field: &FieldDeclaration) -> String {
+        if has_column(field) {
+            let column = self.identifier(&column_name(&field.path));
+            return format!("{DOCUMENT}.{column}");
+        }
+        extract(field, &format!("{DOCUMENT}.body"))
+    }
+
+    fn leaves(&self, field: &FieldDeclaration) -> Leaves {
+        Leaves {
+            from: format!("json_each({}) AS v", call(VALUES_FUNCTION, field)),
+            value: "v.value".to_owned(),
+        }
+    }
+
+    fn extreme(&self, field: &FieldDeclaration, order: Order) -> String {
+        match order {
+            Order::Ascending => call(LEAST_FUNCTION, field),
+            Order::Descending => call(GREATEST_FUNCTION, field),
+        }
+    }
+
+    fn exists(&self, field: &FieldDeclaration) -> String {
+        let path = literal(field.path.as_str());
+        format!("{EXISTS_FUNCTION}({DOCUMENT}.body, {path})")
+    }
+
+    fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String {
+        let order = match order {
+            Order::Ascending => "ASC",
+            Order::Descending => "DESC",
+        };
+        match missing {
+            Some(MissingValues::First) => format!("{expression} {order} NULLS FIRST"),
+            Some(MissingValues::Last) => format!("{expression} {order} NULLS LAST"),
+            None => format!("{expression} {order}"),
+        }
+    }
+
+    fn create_collection(&self, model: &Model) -> Vec<String> {
+        let table = self.identifier(model.name().as_str());
+        let (routing, key) = if model.is_routed() {
+            (", routing TEXT NOT NULL", "routing, id")
+        } else {
+            ("", "id")
+        };
+        let mut create = format!(
+            "CREATE TABLE {table} (row INTEGER PRIMARY KEY, id TEXT NOT NULL{routing}, \
+             version INTEGER NOT NULL, write_id BLOB NOT NULL, written_at INTEGER NOT NULL, \
+             body TEXT NOT NULL"
+        );
+        for field in model.fields().filter(|f| has_column(f)) {
+            create.push_str(", ");
+            create.push_str(&self.column(field));
+        }
+        create.push_str(&format!(", UNIQUE ({key}))"));
+        let mut statements = vec![create];
+        for field in model.fields() {
+            statements.extend(self.indexes(model, None, field));
+        }
+        statements
+    }
+
+    fn extend_collection(&self, stored: &Model, wanted: &Model) -> Vec<String> {
+        let table = self.identifier(wanted.name().as_str());
+        let mut statements = Vec::new();
+        for field in wanted.fields() {
+            let there = stored.field(field.path.as_str());
+            if has_column(field) && !there.is_some_and(has_column) {
+                statements.push(format!(
+                    "ALTER TABLE {table} ADD COLUMN {}",
+                    self.column(field)
+                ));
+            }
+            statements.extend(self.indexes(wanted, there, field));
+        }
+        statements
+    }
+
+    fn drop_collection(&self, model: &Model) -> String {
+        format!("DROP TABLE {}", self.identifier(model.name().as_str()))
+    }
+}
+
+impl Sqlite {
+    /// Without a type the column keeps values as they are.
+    fn column(&self, field: &FieldDeclaration) -> String {
+        format!(
+            "{} GENERATED ALWAYS AS ({}) VIRTUAL",
+            self.identifier(&column_name(&field.path)),
+            extract(field, "body")
+        )
+    }
+
+    /// The indexes that `field` demands and `there` has not.
+    fn indexes(
+        &self,
+        model: &Model,
+        there: Option<&FieldDeclaration>,
+        field: &FieldDeclaration,
+    ) -> Vec<String> {
+        let table = self.identifier(model.name().as_str());
+        let column = self.identifier(&column_name(&field.path));
+        let mut statements = Vec::new();
+        if field.unique && !there.is_some_and(|f| f.unique) {
+            let index = self.identifier(&unique_index_name(model, &field.path));
+            statements.push(format!("CREATE UNIQUE INDEX {index} ON {table} ({column})"));
+        }
+        if is_ordered(field) && field.indexed && !there.is_some_and(|f| f.indexed) {
+            let index = self.identifier(&index_name(model, &field.path));
+            let routing = if model.is_routed() { ", routing" } else { "" };
+            statements.push(format!(
+                "CREATE INDEX {index} ON {table} ({column}, id{routing})"
+            ));
+        }
+        statements
+    }
+}
+
+fn is_ordered(field: &FieldDeclaration) -> bool {
+    field.kind.is_comparable() && !field.many
+}
+
+/// Whether the field is a column of its own.
+fn has_column(field: &FieldDeclaration) -> bool {
+    is_ordered(field) && (field.indexed || field.unique)
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn call(function: &str, field: &FieldDeclaration) -> String {
+    let path = literal(field.path.as_str());
+    let kind = literal(field.kind.as_str());
+    format!("{function}({DOCUMENT}.body, {path}, {kind})")
+}
+
+/// The path in SQLite's own form. Names hold no quotation marks and no backslashes.
+fn json_path(path: &FieldPath) -> String {
+    let mut text = String::from("$");
+    for name in path.segments() {
+        text.push_str(".\"");
+        text.push_str(name);
+        text.push('"');
+    }
+    literal(&text)
+}
+
+/// The value if its JSON type fits the kind, else `NULL`. `->>` alone would make 1 of `true`.
+fn extract(field: &FieldDeclaration, body: &str) -> String {
+    let path = json_path(&field.path);
+    match field.kind {
+        Kind::Boolean => {
+            format!("CASE json_type({body}, {path}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END")
+        }
+        Kind::Integer | Kind::Float | Kind::ScaledFloat { .. } => format!(
+            "CASE WHEN json_type({body}, {path}) IN ('integer', 'real') THEN {body} ->> {path} END"
+        ),
+        Kind::Timestamp => {
+            format!("CASE json_type({body}, {path}) WHEN 'integer' THEN {body} ->> {path} END")
+        }
+        _ => format!("CASE json_type({body}, {path}) WHEN 'text' THEN {body} ->> {path} END"),
+    }
+}
