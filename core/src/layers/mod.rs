@@ -1,1 +1,44 @@
-//! Layers.
+//! Wrappers around any store: what every call passes on its way to an adapter and back.
+//!
+//! A layer takes an `Arc<dyn Store>` and gives one back. It also wraps the store's transactions,
+//! and the savepoints within them, so that a call is seen alike inside and outside of one. Two
+//! kinds of layers are built here:
+//!
+//! - *Around* layers look at a [`Call`] before it goes down and at its outcome when it comes back.
+//!   They implement [`Intercept`] once for all operations, and [`Layered`] implements the family
+//!   for them: [`CheckLayer`] and [`TimeoutLayer`].
+//! - [`Layered`] costs a layer that has nothing to do with a call no box and no poll.
+//!
+//! [`default_stack`] puts the layers of a handle together and tells why they come in that order.
+//! Layers for tests go directly around the adapter, below the stack.
+
+mod call;
+mod check;
+mod intercept;
+mod stack;
+mod timeout;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+pub use call::{Call, Reply, Request};
+pub use check::CheckLayer;
+pub use intercept::{Enter, Intercept, Layered};
+pub use stack::{LayerOptions, Stack, default_stack};
+pub use timeout::{TimeoutLayer, TimeoutOptions};
+
+use crate::store::Store;
+
+/// Something that wraps a store.
+///
+/// Every [`Intercept`] is one; a layer that needs more than to look at calls implements the family
+/// by hand.
+pub trait Layer: Debug {
+    /// Wraps a store. What comes back MUST hand every call that it does not deal with to `inner`
+    /// unchanged, and MUST wrap the store's transactions likewise.
+    fn wrap(self, inner: Arc<dyn Store>) -> Arc<dyn Store>;
+}
+
+#[cfg(test)]
+#[allow(dead_code, reason = "each layer's tests use a part of it")]
+mod testing;

@@ -1,0 +1,239 @@
+//! The family, implemented once for all layers that only look at calls.
+
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, ready};
+
+use super::{Call, Layer, Reply, Request};
+use crate::error::{Error, Operation, Result};
+use crate::model::{CollectionName, RawDocument};
+use crate::store::{
+    BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities, CollectionDescription, CountRequest,
+    EnsureReport, EnsureRequest, FindRequest, Health, Load, LoadRequest, Page, Receipt, Save,
+    SaveRequest, Schema, Search, ServerInfo, Store, Transact, Transaction,
+};
+
+/// A layer that looks at calls and their outcomes, the same way for every operation.
+///
+/// # Examples
+///
+/// A layer that counts calls:
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use futures_util::future::BoxFuture;
+/// use strongroom_core::Result;
+/// use strongroom_core::layers::{Call, Enter, Intercept, Reply};
+///
+/// #[derive(Debug, Default)]
+/// struct CountLayer(AtomicU64);
+///
+/// impl Intercept for CountLayer {
+///     type Scope = ();
+///
+///     fn enter(&self, _: &Call<'_>) -> Enter<()> {
+///         self.0.fetch_add(1, Ordering::Relaxed);
+///         Enter::Pass
+///     }
+///
+///     async fn around<T: Reply>(&self, _: (), inner: BoxFuture<'_, Result<T>>) -> Result<T> {
+///         inner.await
+///     }
+/// }
+/// ```
+pub trait Intercept: Debug + Send + Sync + 'static {
+    /// What is kept while the call is under way.
+    type Scope: Send;
+
+    /// Looks at a call before it goes down, and decides whether the layer has to do with it.
+    fn enter(&self, call: &Call<'_>) -> Enter<Self::Scope>;
+
+    /// Carries the call out. `inner` is the call below; it has not been polled yet, and nothing
+    /// was done if it is dropped before it is.
+    fn around<T: Reply>(
+        &self,
+        scope: Self::Scope,
+        inner: BoxFuture<'_, Result<T>>,
+    ) -> impl Future<Output = Result<T>> + Send;
+}
+
+/// What an [`Intercept`] does with a call.
+#[derive(Debug)]
+pub enum Enter<S> {
+    /// Nothing: the call goes down as if the layer was not there.
+    Pass,
+    /// Calls [`Intercept::around`] with this.
+    Around(S),
+    /// Refuses it, without anything below being called.
+    Refuse(Error),
+}
+
+/// A store, or a transaction, under an [`Intercept`].
+pub struct Layered<L, S: ?Sized> {
+    layer: Arc<L>,
+    inner: Arc<S>,
+    in_transaction: bool,
+}
+
+impl<L: Intercept> Layer for L {
+    fn wrap(self, inner: Arc<dyn Store>) -> Arc<dyn Store> {
+        Arc::new(Layered {
+            layer: Arc::new(self),
+            inner,
+            in_transaction: false,
+        })
+    }
+}
+
+impl<L: Debug, S: Debug + ?Sized> Debug for Layered<L, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Layered")
+            .field("layer", &self.layer)
+            .field("inner", &&*self.inner)
+            .finish()
+    }
+}
+
+impl<L: Intercept, S: Store + ?Sized> Layered<L, S> {
+    fn run<'a, T: Reply + 'a>(
+        &'a self,
+        entered: Enter<L::Scope>,
+        inner: impl FnOnce() -> BoxFuture<'a, Result<T>>,
+    ) -> BoxFuture<'a, Result<T>> {
+        match entered {
+            Enter::Pass => inner(),
+            Enter::Around(scope) => Box::pin(self.layer.around(scope, inner())),
+            Enter::Refuse(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    fn enter(&self, operation: Operation, request: Request<'_>) -> Enter<L::Scope> {
+        self.layer.enter(&Call {
+            operation,
+            request,
+            capabilities: self.inner.capabilities(),
+            in_transaction: self.in_transaction,
+        })
+    }
+}
+
+/// Writes a method of the family as `async_trait` would, except that a call that the layer passes
+/// on gets no future of its own.
+macro_rules! forward {
+    ($name:ident, $operation:ident, ($($arg:ident: $type:ty)?), $request:expr, $reply:ty) => {
+        fn $name<'s, 'f>(
+            &'s self,
+            $($arg: $type,)?
+        ) -> Pin<Box<dyn Future<Output = Result<$reply>> + Send + 'f>>
+        where
+            's: 'f,
+            Self: 'f,
+        {
+            let entered = self.enter(Operation::$operation, $request);
+            self.run(entered, || self.inner.$name($($arg)?))
+        }
+    };
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<L: Intercept, S: Store + ?Sized> Load for Layered<L, S> {
+    forward!(load, Load, (request: LoadRequest), Request::Load(&request), Vec<Option<RawDocument>>);
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<L: Intercept, S: Store + ?Sized> Save for Layered<L, S> {
+    forward!(save, Save, (request: SaveRequest), Request::Save(&request), Receipt);
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<L: Intercept, S: Store + ?Sized> Bulk for Layered<L, S> {
+    forward!(bulk, Bulk, (request: BulkRequest), Request::Bulk(&request), BulkReply);
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<L: Intercept, S: Store + ?Sized> Search for Layered<L, S> {
+    forward!(find, Find, (request: FindRequest), Request::Find(&request), Page);
+    forward!(count, Count, (request: CountRequest), Request::Count(&request), u64);
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<L: Intercept, S: Store + ?Sized> Schema for Layered<L, S> {
+    forward!(ensure, Ensure, (request: EnsureRequest), Request::Ensure(&request), EnsureReport);
+    forward!(
+        describe, Describe, (collection: CollectionName),
+        Request::Collection(&collection), Option<CollectionDescription>
+    );
+    forward!(
+        drop_collection, DropCollection, (collection: CollectionName),
+        Request::Collection(&collection), bool
+    );
+    forward!(
+        refresh, Refresh, (collection: CollectionName),
+        Request::Collection(&collection), ()
+    );
+    forward!(ready, Ready, (timeout: Duration), Request::Ready(timeout), Health);
+    forward!(server_info, ServerInfo, (), Request::Nothing, ServerInfo);
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<L: Intercept, S: Store + ?Sized> Store for Layered<L, S> {
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn transact(&self) -> Option<Arc<dyn Transact>> {
+        Some(Arc::new(LayeredTransact {
+            layer: Arc::clone(&self.layer),
+            inner: self.inner.transact()?,
+            capabilities: self.inner.capabilities().clone(),
+            in_transaction: self.in_transaction,
+        }))
+    }
+
+    forward!(close, Close, (), Request::Nothing, ());
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<L: Intercept, S: Transaction + ?Sized> Transaction for Layered<L, S> {
+    forward!(commit, Commit, (), Request::Nothing, ());
+    forward!(rollback, Rollback, (), Request::Nothing, ());
+
+    fn abandon(&self) {
+        self.inner.abandon();
+    }
+}
+
+/// The transactions of a store, or the savepoints of a transaction, under an [`Intercept`].
+#[derive(Debug)]
+struct LayeredTransact<L> {
+    layer: Arc<L>,
+    inner: Arc<dyn Transact>,
+    capabilities: Capabilities,
+    in_transaction: bool,
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait::async_trait]
+impl<L: Intercept> Transact for LayeredTransact<L> {
+    async fn begin(&self, options: BeginOptions) -> Result<Arc<dyn Transaction>> {
+        let entered = self.layer.enter(&Call {
+            operation: Operation::Begin,
+            request: Request::Begin(&options),
+            capabilities: &self.capabilities,
+            in_transaction: self.in_transaction,
+        });
+        let transaction = match entered {
+            Enter::Pass => self.inner.begin(options).await?,
+            Enter::Around(scope) => self.layer.around(scope, self.inner.begin(options)).await?,
+            Enter::Refuse(error) => return Err(error),
+        };
+        Ok(Arc::new(Layered {
+            layer: Arc::clone(&self.layer),
+            inner: transaction,
+            in_transaction: true,
+        }))
+    }
+}
