@@ -1,0 +1,33 @@
+//! Each feature of each published crate builds alone, and each crate builds without any.
+
+use super::Outcome;
+use crate::workspace::{Workspace, cargo};
+use crate::{Result, child};
+
+pub(super) fn check(workspace: &Workspace) -> Result<Outcome> {
+    let mut failed = Vec::new();
+    for package in workspace.published() {
+        let alone = package.features.iter().filter(|f| *f != "default");
+        for feature in alone.map(Some).chain([None]) {
+            let mut command = cargo();
+            command.args(["check", "--quiet", "--no-default-features", "--package"]);
+            command.arg(&package.name);
+            let what = match feature {
+                Some(feature) => {
+                    command.args(["--features", feature]);
+                    format!("{} with {feature} alone", package.name)
+                }
+                None => format!("{} without features", package.name),
+            };
+            command.env("RUSTFLAGS", "-D warnings");
+            println!("   {what}");
+            if !child::run(&mut command)?.success() {
+                failed.push(what);
+            }
+        }
+    }
+    if failed.is_empty() {
+        return Ok(Outcome::Passed);
+    }
+    Err(format!("does not build: {}", failed.join("; ")))
+}

@@ -1,0 +1,123 @@
+//! `cargo xtask test`: builds, runs every test and example, and sums up.
+//!
+//! The build comes first, so that compiler errors are told apart from failing tests and so that
+//! the examples' programs are known. Then one `cargo test` runs all suites and doctests while
+//! [`cargo_output`] reads along, and each example runs for real. The last line always reads
+//! `N passed, N failed`.
+
+mod cargo_output;
+mod examples;
+mod summary;
+
+use std::io::{BufRead, BufReader};
+
+use cargo_output::Reader;
+use summary::{Suite, Summary};
+
+use crate::Result;
+use crate::child::Group;
+use crate::workspace::{self, Workspace};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Runs the races, crash and property tests at full scale.
+    #[arg(long)]
+    full: bool,
+    /// Runs only tests and examples whose names hold one of these.
+    filters: Vec<String>,
+}
+
+/// What the tests are told through their environment.
+type Variables = Vec<(String, String)>;
+
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let mut summary = Summary::default();
+    if let Err(message) = run_all(options, &mut summary) {
+        eprintln!("error: {message}");
+        summary.add(Suite::failed("preparation"));
+    }
+    summary.print();
+    Ok(summary.is_ok())
+}
+
+fn run_all(options: &Options, summary: &mut Summary) -> Result<()> {
+    let workspace = Workspace::members()?;
+    let mut variables = Variables::new();
+    if options.full {
+        variables.push(("STRONGROOM_FULL".to_owned(), "1".to_owned()));
+    }
+    let programs = build()?;
+    suites(&workspace, &programs, options, &variables, summary)?;
+    for example in &programs.examples {
+        if examples::is_chosen(example, &options.filters) {
+            summary.add(examples::run(&workspace, example, &variables)?);
+        }
+    }
+    Ok(())
+}
+
+/// Builds everything that will run, with the compiler's messages going to standard error.
+fn build() -> Result<examples::Programs> {
+    let (output, writer) = std::io::pipe().map_err(|e| format!("could not make a pipe: {e}"))?;
+    let mut command = workspace::cargo();
+    command.args([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
+    ]);
+    let group = Group::spawn(command.stdout(writer))?;
+    drop(command);
+    let mut programs = examples::Programs::default();
+    for line in BufReader::new(output).lines() {
+        let line = line.map_err(|e| format!("could not read the build's messages: {e}"))?;
+        programs.read_message(&line);
+    }
+    if group.wait()?.success() {
+        Ok(programs)
+    } else {
+        Err("the tests do not build".to_owned())
+    }
+}
+
+/// Runs unit tests, integration tests and doctests.
+fn suites(
+    workspace: &Workspace,
+    programs: &examples::Programs,
+    options: &Options,
+    variables: &Variables,
+    summary: &mut Summary,
+) -> Result<()> {
+    let mut command = workspace::cargo();
+    command
+        .args(["test", "--workspace", "--all-features", "--no-fail-fast"])
+        .arg("--")
+        .args(&options.filters)
+        .current_dir(&workspace.root)
+        .envs(variables.iter().cloned());
+    // Suites announce themselves on one stream and report on the other: one pipe keeps the order.
+    let (output, writer) = std::io::pipe().map_err(|e| format!("could not make a pipe: {e}"))?;
+    let second = writer
+        .try_clone()
+        .map_err(|e| format!("could not share a pipe: {e}"))?;
+    let group = Group::spawn(command.stdout(writer).stderr(second))?;
+    drop(command);
+    let mut reader = Reader::new(|path| programs.title(path));
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line.map_err(|e| format!("could not read the tests' output: {e}"))?;
+        if let Some(suite) = reader.line(&String::from_utf8_lossy(&line)) {
+            summary.add(suite);
+        }
+    }
+    let status = group.wait()?;
+    let (last, rest) = reader.end();
+    summary.extend(last);
+    if !status.success() && summary.is_ok() {
+        eprintln!("{rest}");
+        return Err(format!(
+            "cargo test ended with {status} although no suite failed"
+        ));
+    }
+    Ok(())
+}
