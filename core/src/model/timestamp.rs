@@ -59,7 +59,7 @@ impl Timestamp {
             Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |m| -m),
         };
         // A clock outside the range is held at its edge; it cannot fail a write.
-        Self(millis.clamp(-377_705_023_201_000, 253_402_207_200_999))
+        Self(millis.clamp(-377_705_023_201_000, 253_402_207_200_000))
     }
 
     /// The time from `earlier` to this one, or zero if it is later.
@@ -126,7 +126,7 @@ mod tests {
         assert!("2018-02-30T00:00:00Z".parse::<Timestamp>().is_err());
         assert!(Timestamp::from_millis(i64::MAX).is_err());
         assert!(Timestamp::from_millis(-377_705_023_201_000).is_ok());
-        assert!(Timestamp::from_millis(253_402_207_200_999).is_ok());
+        assert!(Timestamp::from_millis(253_402_207_200_000).is_ok());
         assert!(Timestamp::now() > t("2024-01-01T00:00:00Z"));
     }
 }
