@@ -8,6 +8,7 @@
 //! Modules, in reading order:
 //!
 //! - [`error`]: one opaque [`Error`], told apart by [`ErrorKind`].
+//! - [`clock`]: where the time comes from.
 //! - [`model`]: validated names, ids and field paths, versions, bodies, collection models.
 //! - [`query`]: filters, sorts, cursors and source filters, as plain data, and what they mean.
 //! - [`patch`]: partial changes of a document and the one pure function that applies them.
@@ -18,6 +19,7 @@
 //!
 //! No engine's name and no driver's type appears in this crate.
 
+pub mod clock;
 pub mod error;
 pub mod handle;
 pub mod layers;

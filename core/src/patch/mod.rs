@@ -4,6 +4,7 @@
 //! native functions where these are proved equal.
 
 mod apply;
+mod merge;
 
 use serde_json::Value;
 

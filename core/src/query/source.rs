@@ -4,8 +4,13 @@ use serde::Serialize;
 
 use crate::model::FieldPath;
 
-/// Which parts of a body are loaded. Objects on the way to a selected field are kept, with what
-/// is selected of them; a path through an array of objects selects within every element.
+/// Which parts of a body are loaded.
+///
+/// Objects on the way to a selected field are kept, with what is selected of them, even if that is
+/// nothing; a path through an array selects within every element. Of an array that a longer path
+/// leads into, an inclusion drops the elements that are not objects, and an exclusion keeps them.
+/// A path that leads through something else than an object or an array selects nothing there.
+/// [`apply`](Self::apply) is the one meaning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub enum SourceFilter {

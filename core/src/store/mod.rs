@@ -11,6 +11,7 @@
 
 mod bulk;
 mod capabilities;
+mod decide;
 mod forward;
 mod load;
 mod save;
@@ -27,6 +28,7 @@ use crate::error::Result;
 
 pub use bulk::{Bulk, BulkItem, BulkReply, BulkRequest};
 pub use capabilities::{Capabilities, Stamping};
+pub use decide::Intent;
 pub use load::{Load, LoadRequest};
 pub use save::{Action, Effect, Receipt, Refresh, Save, SaveRequest, Stamps, Write};
 pub use schema::{CollectionDescription, EnsureReport, EnsureRequest, Health, Schema, ServerInfo};
