@@ -29,4 +29,7 @@ pub mod patch;
 pub mod query;
 pub mod store;
 
+#[doc(hidden)]
+pub mod __private;
+
 pub use error::{Error, ErrorKind, Operation, Result};

@@ -1,89 +1,38 @@
 //! Typed handles of fields, which build filters, sorts, selections and patches.
+//!
+//! `T::fields()` hands them out. A handle knows three types: the document it belongs to, the kind
+//! of the field, which decides the filters it offers, and the Rust type of the value, which
+//! decides what a patch may write. Building from a handle never fails: its path is known to be
+//! good, and a value that no document can hold is told by the query or the patch that uses it.
+
+mod change;
+mod filter;
+mod key;
+pub mod kinds;
+mod operand;
+mod stamp;
+mod types;
 
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::model::{FieldPath, Kind, Timestamp};
+use crate::model::FieldPath;
 
-/// Markers of the kinds that fields have, as types.
-pub mod kinds {
-    macro_rules! kinds {
-        ($($(#[$doc:meta])* $name:ident,)*) => {$(
-            $(#[$doc])*
-            #[derive(Clone, Copy, Debug)]
-            pub struct $name;
-        )*};
-    }
-    kinds! {
-        /// Text compared as a whole.
-        Keyword,
-        /// Text searched by its words.
-        Text,
-        /// `true` or `false`.
-        Boolean,
-        /// A whole number.
-        Integer,
-        /// A number.
-        Float,
-        /// A point in time.
-        Timestamp,
-        /// Base64 text.
-        Bytes,
-        /// An object.
-        Object,
-        /// An array of objects, each matched for itself.
-        Nested,
-    }
-}
+pub use change::IntoField;
+pub use key::{GeneratedId, KeyPart};
+pub use operand::IntoOperand;
+pub use stamp::StampField;
+pub use types::{FieldType, ObjectType};
 
-/// The kind that a Rust type has when the derive is not told another one.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` has no kind of its own as a field of a document",
-    note = "say its kind, such as `#[document(keyword)]` or `#[document(object)]`, or leave it out of filters and indexes with `#[document(unmapped)]`"
-)]
-pub trait FieldType {
-    /// The marker of the kind.
-    type Kind;
-    /// The kind.
-    const KIND: Kind;
-    /// Whether a value of the type is an array.
-    const MANY: bool;
-}
-
-macro_rules! field_type {
-    ($kind:ident: $($t:ty),*) => {$(
-        impl FieldType for $t {
-            type Kind = kinds::$kind;
-            const KIND: Kind = Kind::$kind;
-            const MANY: bool = false;
-        }
-    )*};
-}
-field_type!(Integer: i8, i16, i32, i64, u8, u16, u32, u64, isize, usize);
-field_type!(Float: f32, f64);
-field_type!(Boolean: bool);
-field_type!(Keyword: String, std::sync::Arc<str>, Box<str>, char, uuid::Uuid);
-field_type!(Timestamp: Timestamp);
-
-impl<T: FieldType> FieldType for Option<T> {
-    type Kind = T::Kind;
-    const KIND: Kind = T::KIND;
-    const MANY: bool = T::MANY;
-}
-
-impl<T: FieldType> FieldType for Vec<T> {
-    type Kind = T::Kind;
-    const KIND: Kind = T::KIND;
-    const MANY: bool = true;
-}
-
-/// The handle of one field of the documents `T`, of the kind `K`.
-pub struct Field<T, K> {
+/// The handle of one field of the documents `T`, of the kind `K`, holding a `V`.
+///
+/// `V` is the type of the field without a surrounding `Option`.
+pub struct Field<T, K, V = ()> {
     path: FieldPath,
-    of: PhantomData<fn() -> (T, K)>,
+    of: PhantomData<fn() -> (T, K, V)>,
 }
 
-impl<T, K> Field<T, K> {
+impl<T, K, V> Field<T, K, V> {
     /// The handle of the field at `path`. `T::fields()` hands these out.
     #[must_use]
     pub fn new(path: FieldPath) -> Self {
@@ -93,6 +42,21 @@ impl<T, K> Field<T, K> {
         }
     }
 
+    /// The handle of a field of the document itself, by a name that the derive has checked.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn root(name: &'static str) -> Self {
+        Self::new(FieldPath::from_checked(name))
+    }
+
+    /// The handle of the field `name` within the object that this handle is of, by a name that
+    /// the derive has checked.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn within<K2, V2>(&self, name: &'static str) -> Field<T, K2, V2> {
+        Field::new(FieldPath::from_checked(format!("{}.{name}", self.path)))
+    }
+
     /// Where the field is.
     #[must_use]
     pub fn path(&self) -> &FieldPath {
@@ -100,14 +64,20 @@ impl<T, K> Field<T, K> {
     }
 }
 
-impl<T, K> Clone for Field<T, K> {
+impl<T, K, V> Clone for Field<T, K, V> {
     fn clone(&self) -> Self {
         Self::new(self.path.clone())
     }
 }
 
-impl<T, K> fmt::Debug for Field<T, K> {
+impl<T, K, V> fmt::Debug for Field<T, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Field({})", self.path)
+    }
+}
+
+impl<T, K, V> From<Field<T, K, V>> for FieldPath {
+    fn from(field: Field<T, K, V>) -> Self {
+        field.path
     }
 }

@@ -7,4 +7,6 @@ mod document;
 mod field;
 
 pub use document::{Document, IdSource};
-pub use field::{Field, FieldType, kinds};
+pub use field::{
+    Field, FieldType, GeneratedId, IntoField, IntoOperand, KeyPart, ObjectType, StampField, kinds,
+};

@@ -59,7 +59,7 @@ impl Kind {
 
     /// Whether values of the kind have an order that filters and sorts may use.
     #[must_use]
-    pub fn is_comparable(self) -> bool {
+    pub const fn is_comparable(self) -> bool {
         !matches!(self, Self::Text | Self::Bytes | Self::Object | Self::Nested)
     }
 

@@ -64,6 +64,11 @@ impl FieldPath {
         Ok(Self(path.into()))
     }
 
+    /// Takes a path that the derive has checked when it was compiled.
+    pub(crate) fn from_checked(path: impl Into<Arc<str>>) -> Self {
+        Self(path.into())
+    }
+
     /// The path as text, with dots.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -62,6 +62,8 @@ pub enum Change {
 #[derive(Clone, Default, PartialEq)]
 pub struct Patch {
     changes: Vec<Change>,
+    /// Why the patch cannot be applied, where building it already showed that.
+    refused: Option<String>,
 }
 
 impl Patch {
@@ -69,6 +71,23 @@ impl Patch {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A patch that [`check`](Self::check) refuses with this message: what builds patches without
+    /// a `Result` tells so that a value cannot be written.
+    pub(crate) fn refused(message: String) -> Self {
+        Self {
+            changes: Vec::new(),
+            refused: Some(message),
+        }
+    }
+
+    /// These changes, and then those of `other`.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.changes.extend(other.changes);
+        self.refused = self.refused.or(other.refused);
+        self
     }
 
     /// The changes, in order.
@@ -80,7 +99,7 @@ impl Patch {
     /// Whether there are no changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.is_empty() && self.refused.is_none()
     }
 
     /// Adds a change.
@@ -159,9 +178,12 @@ impl Patch {
     /// # Errors
     ///
     /// `Invalid` if the patch is empty, has more than 1,000 changes, counts up by something else
-    /// than a number, compares with something else than a number or text, or moves a field into
-    /// itself.
+    /// than a number, compares with something else than a number or text, moves a field into
+    /// itself, or was built from a value that no document holds.
     pub fn check(&self) -> Result<()> {
+        if let Some(message) = &self.refused {
+            return Err(Error::invalid(message.clone()));
+        }
         if self.changes.is_empty() {
             return Err(Error::invalid("patch has no changes"));
         }
