@@ -36,3 +36,15 @@ pub fn routed_key(routing: Option<Cow<'_, str>>, id: Option<Cow<'_, str>>) -> Re
 pub fn unset_id() -> Error {
     Error::invalid("the document's id is generated and was not drawn yet: an insert draws it")
 }
+
+/// The path of the field `name` within the object at `path`.
+///
+/// # Errors
+///
+/// `Invalid` if the path becomes too long or too deep, as it does where objects hold themselves.
+pub fn child_path(path: &FieldPath, name: &str) -> Result<FieldPath> {
+    FieldPath::new(format!("{path}.{name}"))
+}
+
+/// Compiles only for types whose fields are declared one by one.
+pub const fn assert_object<O: ObjectType>() {}

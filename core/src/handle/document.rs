@@ -26,6 +26,9 @@ pub trait Document: Serialize + DeserializeOwned + Send + Sync + Sized + 'static
     /// The handles of the type's fields, as `T::fields()` hands them out.
     type Fields;
 
+    /// Whether documents are identified by routing and id, as [`Model::is_routed`] says.
+    const ROUTED: bool = false;
+
     /// Builds the model of the type's collection. Called once per database handle.
     ///
     /// # Errors
