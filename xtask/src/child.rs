@@ -56,6 +56,24 @@ impl Group {
         Ok(Self { child })
     }
 
+    /// The id of the child and of its group.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How the child ended, if it has.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child
+            .try_wait()
+            .map_err(|e| format!("could not ask for a child process: {e}"))
+    }
+
+    /// Lets the group outlive this process.
+    pub(crate) fn leave_running(self) {
+        groups().remove(&leader(&self.child));
+        std::mem::forget(self);
+    }
+
     /// Waits for the child to end by itself; what it left behind in its group is stopped.
     pub(crate) fn wait(mut self) -> Result<ExitStatus> {
         self.child

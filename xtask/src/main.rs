@@ -16,6 +16,7 @@
 mod bench;
 mod check;
 mod child;
+mod servers;
 mod test;
 mod workspace;
 
@@ -42,6 +43,8 @@ enum Command {
     Check(check::Options),
     /// Runs the benchmarks.
     Bench(bench::Options),
+    /// Starts and stops the servers that the tests need.
+    Servers(servers::Options),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Servers(options) => servers::run(&options),
     });
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -12,10 +12,11 @@ mod summary;
 use std::io::{BufRead, BufReader};
 
 use cargo_output::Reader;
-use summary::{Suite, Summary};
+use summary::Summary;
 
 use crate::Result;
 use crate::child::Group;
+use crate::servers::Fleet;
 use crate::workspace::{self, Workspace};
 
 #[derive(clap::Args)]
@@ -33,8 +34,7 @@ type Variables = Vec<(String, String)>;
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut summary = Summary::default();
     if let Err(message) = run_all(options, &mut summary) {
-        eprintln!("error: {message}");
-        summary.add(Suite::failed("preparation"));
+        summary.add_problem("preparation", &message);
     }
     summary.print();
     Ok(summary.is_ok())
@@ -42,11 +42,25 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
 fn run_all(options: &Options, summary: &mut Summary) -> Result<()> {
     let workspace = Workspace::members()?;
+    // Servers start up while the compiler runs. What else there is to test is tested without them.
+    let mut fleet = match Fleet::start(&workspace) {
+        Ok(fleet) => Some(fleet),
+        Err(message) => {
+            summary.add_problem("servers", &message);
+            None
+        }
+    };
     let mut variables = Variables::new();
     if options.full {
         variables.push(("STRONGROOM_FULL".to_owned(), "1".to_owned()));
     }
     let programs = build()?;
+    if let Some(fleet) = &mut fleet {
+        match fleet.wait_until_ready() {
+            Ok(()) => variables.extend(fleet.variables()),
+            Err(message) => summary.add_problem("servers", &message),
+        }
+    }
     suites(&workspace, &programs, options, &variables, summary)?;
     for example in &programs.examples {
         if examples::is_chosen(example, &options.filters) {

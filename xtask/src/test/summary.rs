@@ -32,14 +32,6 @@ impl Suite {
         }
     }
 
-    /// Something that failed as a whole, and said why before.
-    pub(crate) fn failed(title: impl Into<String>) -> Self {
-        Self {
-            failed: 1,
-            ..Self::new(title)
-        }
-    }
-
     fn is_empty(&self) -> bool {
         self.passed + self.failed + self.ignored == 0
     }
@@ -49,6 +41,7 @@ impl Suite {
 #[derive(Default)]
 pub(crate) struct Summary {
     suites: Vec<Suite>,
+    problems: Vec<String>,
 }
 
 impl Summary {
@@ -64,6 +57,17 @@ impl Summary {
             println!("ok     {} ({} passed)", suite.title, suite.passed);
         }
         self.suites.push(suite);
+    }
+
+    /// Adds something other than a suite that failed. It is told at once and again at the end,
+    /// because it often explains the failures between.
+    pub(crate) fn add_problem(&mut self, title: &str, message: &str) {
+        self.problems.push(format!("error: {message}"));
+        self.add(Suite {
+            failed: 1,
+            output: format!("error: {message}"),
+            ..Suite::new(title)
+        });
     }
 
     /// Adds suites that ended.
@@ -84,6 +88,9 @@ impl Summary {
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for problem in &self.problems {
+            writeln!(f, "{problem}")?;
+        }
         let width = self
             .suites
             .iter()
