@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
+use strongroom_core::layers::{CheckLayer, Layer};
 use strongroom_core::model::{
     CollectionName, FieldDeclaration, Kind, Model, ModelBuilder, WriteId,
 };
@@ -107,6 +108,11 @@ impl Context {
             .await
             .during(format_args!("ensuring the collection {}", model.name()))?;
         Ok(Docs::new(self.store.clone(), model))
+    }
+
+    /// The same collection with the check layer right around the store, which every handle has.
+    pub(crate) fn checked(&self, docs: &Docs) -> Docs {
+        docs.within(CheckLayer::new().wrap(docs.store().clone()))
     }
 
     /// Drops what the case made and closes the store. A case that failed, or that closed the

@@ -80,21 +80,16 @@ pub(crate) fn describe(error: &Error) -> String {
 /// Says what was being done when something failed.
 pub(crate) trait During<T> {
     /// Adds what was being done to a failure.
+    #[track_caller]
     fn during(self, what: impl fmt::Display) -> Outcome<T>;
 }
 
-impl<T> During<T> for Outcome<T> {
-    fn during(self, what: impl fmt::Display) -> Outcome<T> {
-        self.map_err(|failure| failure.during(what))
-    }
-}
-
-impl<T> During<T> for Result<T> {
+impl<T, E: Into<Failure>> During<T> for std::result::Result<T, E> {
     #[track_caller]
     fn during(self, what: impl fmt::Display) -> Outcome<T> {
         match self {
             Ok(value) => Ok(value),
-            Err(error) => Err(Failure::from(error).during(what)),
+            Err(error) => Err(error.into().during(what)),
         }
     }
 }
@@ -143,11 +138,4 @@ macro_rules! check_eq {
     };
 }
 
-/// Fails the case with a message.
-macro_rules! fail {
-    ($($message:tt)+) => {
-        return Err($crate::failure::Failure::new(format!($($message)+)))
-    };
-}
-
-pub(crate) use {check, check_eq, fail};
+pub(crate) use {check, check_eq};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use strongroom_core::layers::{LayerOptions, default_stack};
 use strongroom_core::store::Store;
 
 /// One of the forms in which the cases run on a store.
@@ -24,7 +25,7 @@ impl Form {
         match self {
             Self::Bare => store,
             Self::Dynamic => Arc::new(store),
-            Self::Layered => Arc::new(store),
+            Self::Layered => default_stack(store, &LayerOptions::new()),
         }
     }
 }

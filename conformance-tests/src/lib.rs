@@ -21,9 +21,12 @@
 
 mod cases;
 mod context;
+mod cut;
 mod docs;
 mod failure;
 mod form;
+mod linear;
+mod random;
 mod run;
 mod setup;
 mod suite;

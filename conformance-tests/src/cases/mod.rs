@@ -1,5 +1,16 @@
 //! The cases, one family a file, and the one list of them.
 
+mod bodies;
+mod bulk;
+mod ids;
+mod linear;
+mod loads;
+mod names;
+mod patches;
+mod routing;
+mod schema;
+mod unique;
+mod versions;
 mod writes;
 
 use std::sync::Arc;
@@ -42,6 +53,84 @@ macro_rules! __with_cases {
                 check_deleted_exactly
                 check_at_any check_at_absent check_at_present check_at_exactly check_at_stale
                 check_at_predecessor
+            }
+            versions {
+                differ_after_each_write
+                have_one_text_form
+                count_writes_where_counted
+                do_not_return_after_delete
+                do_not_return_after_drop
+            }
+            linear { saves_loads_and_deletes with_calls_cut_off }
+            loads {
+                realtime_after_each_write
+                order_duplicates_and_missing
+                many_keys
+                write_ids_and_ages
+                never_ensured
+                source_include
+                source_exclude
+            }
+            bulk {
+                mixed_outcomes_in_order
+                one_key_twice_first_wins
+                one_key_in_order
+                checks_write_nothing
+                many_items
+                atomic_takes_effect_as_a_whole
+                atomic_fails_as_a_whole
+                atomic_names_every_failure
+                atomic_is_refused_where_not_granted
+            }
+            patches {
+                set_and_unset
+                increment
+                overflow_is_invalid
+                min_and_max
+                append_and_remove
+                merge
+                rename
+                several_in_order_or_none
+                unguarded_patches_all_count
+            }
+            schema {
+                ensure_twice_changes_nothing
+                ensure_extends
+                ensure_with_less_is_no_change
+                ensure_refuses_to_change
+                ensure_raced
+                describe_tells_what_is_kept
+                drop_takes_all
+                answers_at_the_other_end
+            }
+            unique {
+                one_holder_of_a_value
+                a_value_given_up_is_free
+                no_value_is_no_violation
+                in_bulks
+                one_winner_of_a_race
+                duplicates_keep_a_field_from_becoming_unique
+                refused_where_not_granted
+            }
+            ids {
+                are_stored_apart
+                are_changed_and_deleted_apart
+                are_found_in_order_of_bytes
+            }
+            names {
+                fields_are_filtered_and_sorted
+                fields_are_patched
+                values_are_compared_as_bytes
+            }
+            bodies {
+                text_of_any_script
+                numbers_at_their_edges
+                shapes
+            }
+            routing {
+                one_id_under_two_routings
+                found_within_a_routing
+                keys_must_fit_the_collection
             }
         }
     };
