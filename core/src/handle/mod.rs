@@ -1,12 +1,46 @@
-//! What users hold: a [`Database`](database) over any store, typed collections, versioned values.
+//! What users hold: a [`Database`] over any store, typed collections, versioned values.
 //!
 //! Handles are generic and thin: they encode, call the store through its layers, and decode. Only
 //! an `async fn` here touches a store; field access, `Debug`, serialisation and `Drop` never do.
+//!
+//! In the way of a call: [`Database`] hands out a [`Collection`], which builds a request by the
+//! type's [`Document`] and the codec, and makes a [`Versioned`] of the reply. Conflict retry lives
+//! here and not in a layer, because it has to load again and run the caller's closure again.
 
+mod codec;
+mod collection;
+mod context;
+mod database;
 mod document;
 mod field;
+mod find;
+mod key;
+mod limits;
+mod load;
+mod page;
+mod partial;
+mod retry;
+mod save;
+mod stamps;
+mod transaction;
+mod unknown;
+mod update;
+mod versioned;
+mod view;
 
+pub use collection::{Collection, UnchangedSave};
+pub use database::{Database, DatabaseBuilder, UuidIds};
 pub use document::{Document, IdSource};
 pub use field::{
     Field, FieldType, GeneratedId, IntoField, IntoOperand, KeyPart, ObjectType, StampField, kinds,
 };
+pub use find::Find;
+pub use key::IntoKey;
+pub use limits::Limits;
+pub use page::Page;
+pub use partial::{IntoFieldPath, IntoSelection};
+pub use retry::{RetryPolicy, retry_on_conflict};
+pub use save::{Deleted, Saved};
+pub use transaction::{TransactionOptions, Tx};
+pub use versioned::Versioned;
+pub use view::View;

@@ -1,0 +1,113 @@
+//! One page of an answer, and the way to the next.
+
+use std::ops::Deref;
+
+use super::document::Document;
+use super::find::Find;
+use super::versioned::Versioned;
+use super::view::View;
+use crate::error::Result;
+use crate::query::Cursor;
+use crate::store::TotalCount;
+
+/// One page of an answer: a slice of documents, the count if it was asked for, and where the next
+/// page begins.
+#[derive(Clone, Debug)]
+pub struct Page<T, R = Versioned<T>> {
+    documents: Vec<R>,
+    next: Option<Find<T>>,
+    total: Option<TotalCount>,
+}
+
+impl<T: Document, R> Page<T, R> {
+    pub(crate) fn new(documents: Vec<R>, next: Option<Find<T>>, total: Option<TotalCount>) -> Self {
+        Self {
+            documents,
+            next,
+            total,
+        }
+    }
+
+    /// The documents alone.
+    #[must_use]
+    pub fn into_documents(self) -> Vec<R> {
+        self.documents
+    }
+
+    /// The documents, to be changed in place.
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, R> {
+        self.documents.iter_mut()
+    }
+
+    /// Where the next page begins, for a client that asks for it later; `None` if this is the last.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&Cursor> {
+        self.next.as_ref().and_then(Find::cursor)
+    }
+
+    /// How many documents match, if the question asked.
+    #[must_use]
+    pub fn total(&self) -> Option<TotalCount> {
+        self.total
+    }
+
+    pub(crate) fn into_parts(self) -> (Vec<R>, Option<Find<T>>) {
+        (self.documents, self.next)
+    }
+}
+
+impl<T: Document> Page<T, Versioned<T>> {
+    /// Puts the same question for the next page, or `None` if this one is the last. Dropping the
+    /// future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Find::page`].
+    pub async fn next(&self) -> Result<Option<Self>> {
+        match &self.next {
+            Some(next) => next.clone().page().await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+impl<T: Document, V: serde::de::DeserializeOwned> Page<T, View<V>> {
+    /// Puts the same question for the next page, or `None` if this one is the last. Dropping the
+    /// future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Find::page_as`].
+    pub async fn next(&self) -> Result<Option<Self>> {
+        match &self.next {
+            Some(next) => next.clone().page_as().await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+impl<T, R> Deref for Page<T, R> {
+    type Target = [R];
+
+    fn deref(&self) -> &[R] {
+        &self.documents
+    }
+}
+
+impl<T, R> IntoIterator for Page<T, R> {
+    type Item = R;
+    type IntoIter = std::vec::IntoIter<R>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.documents.into_iter()
+    }
+}
+
+impl<'a, T, R> IntoIterator for &'a Page<T, R> {
+    type Item = &'a R;
+    type IntoIter = std::slice::Iter<'a, R>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.documents.iter()
+    }
+}

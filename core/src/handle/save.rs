@@ -1,0 +1,415 @@
+//! Writing one document: the preparation, which does no I/O, and the call.
+
+use super::codec::same_encoding;
+use super::collection::{Collection, UnchangedSave};
+use super::context::Annotate as _;
+use super::document::Document;
+use super::key::IntoKey;
+use super::partial::changes;
+use super::stamps;
+use super::unknown::carry_over;
+use super::versioned::{Origin, Versioned};
+use crate::error::{Error, Operation, Result};
+use crate::model::{Body, Expected, FieldPath, Key, Model, UnknownFields, Version};
+use crate::patch::{Change, Patch};
+use crate::store::{Effect, Receipt, SaveRequest, Stamping, Stamps, Write};
+
+/// What a save did, with the version that the document has after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Saved {
+    /// There was no document; now there is.
+    Created(Version),
+    /// The document was changed.
+    Updated(Version),
+    /// The document in hand had no changes: nothing was written, and nothing was verified.
+    Unchanged(Version),
+}
+
+impl Saved {
+    /// The version that the document has after the save; of an unchanged one, the version that it
+    /// was loaded at.
+    #[must_use]
+    pub fn version(self) -> Version {
+        match self {
+            Self::Created(version) | Self::Updated(version) | Self::Unchanged(version) => version,
+        }
+    }
+}
+
+/// What a delete did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Deleted {
+    /// The document was there and is gone.
+    Removed,
+    /// There was no document, and any state was expected.
+    Absent,
+}
+
+/// A write that is ready to be sent, and what the document becomes when it succeeds.
+pub(crate) struct Prepared {
+    pub(crate) write: Write,
+    /// The body as the store will hold it, or the selected part of it.
+    stored: Body,
+    /// What the value encodes to with the stamps.
+    known: Body,
+    stamps: Stamps,
+}
+
+impl<T: Document> Collection<T> {
+    /// Creates a document: draws its id if it is to be generated, stamps it and stores it.
+    ///
+    /// Dropping the future leaves the document created or not.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` if there is one under its key; `UniqueViolation`; `Invalid` if the key or
+    /// the body breaks a limit; `Codec` if the value does not encode; `Unavailable`, `Timeout`,
+    /// `Contended` if nothing was written; `Indeterminate` if that is not known.
+    pub async fn insert(&self, value: T) -> Result<Versioned<T>> {
+        self.save_with(value, Expected::Absent).await
+    }
+
+    /// Stores a value under what the caller expects to be there, without a load: a version that
+    /// came with a web form, [`Expected::Any`], or another expectation.
+    ///
+    /// The whole body is replaced, with what the type does not know of the old one. Where the
+    /// handle stamps, the time of creation is the value's own. Dropping the future leaves the
+    /// document written or not.
+    ///
+    /// # Errors
+    ///
+    /// As for [`put`](Self::put).
+    pub async fn save_with(
+        &self,
+        mut value: T,
+        expected: impl Into<Expected>,
+    ) -> Result<Versioned<T>> {
+        let (_, origin, key, version) = self.put_value(&mut value, expected.into()).await?;
+        Ok(Versioned::new(value, key, version, origin))
+    }
+
+    /// Stores a value that the caller keeps, under what the caller expects to be there.
+    ///
+    /// On success the value holds its id and its stamps; when the save fails, the stamps are as
+    /// before, and an id that was drawn stays, so that a second attempt is the same document.
+    /// Otherwise as [`save_with`](Self::save_with).
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `Conflict` and `AlreadyExists` by the table at [`Expected`]; `UniqueViolation`;
+    /// `Invalid`, `Codec`, `Unavailable`, `Timeout`, `Contended` if nothing was written;
+    /// `Indeterminate` if that is not known.
+    pub async fn put(&self, value: &mut T, expected: impl Into<Expected>) -> Result<Saved> {
+        Ok(self.put_value(value, expected.into()).await?.0)
+    }
+
+    async fn put_value(
+        &self,
+        value: &mut T,
+        expected: Expected,
+    ) -> Result<(Saved, Origin, Key, Version)> {
+        let model = self.model()?;
+        let prepared = self.prepare_put(model, value, expected);
+        let prepared = prepared.at(Operation::Save, model)?;
+        let key = prepared.write.key.clone();
+        let receipt = self.send(model, prepared.write.clone()).await?;
+        let version = version_of(&receipt).at_key(Operation::Save, model, &key)?;
+        let origin = self.settle(value, prepared, &receipt);
+        let saved = match receipt.effect {
+            Effect::Created => Saved::Created(version),
+            _ => Saved::Updated(version),
+        };
+        Ok((saved, origin, key, version))
+    }
+
+    /// Saves the changes made to a document, if no one else changed it since it was loaded.
+    ///
+    /// A document without changes is [`Saved::Unchanged`], without I/O; see
+    /// [`with_unchanged`](Self::with_unchanged). Of a partly loaded document only what changed is
+    /// sent. On success the document has its new version and stamps; on failure it is as before,
+    /// with its changes. Dropping the future leaves the stored document written or not, and the
+    /// one in hand at its old version: reload it.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if someone was faster: [`reload`](Self::reload) and decide again, or use
+    /// [`update`](Self::update). `NotFound` if the document is gone. `Invalid` if its key changed,
+    /// or a field that was not loaded, or it has no changes and that is refused;
+    /// `UniqueViolation`, `Codec`, `Unavailable`, `Timeout`, `Contended` if nothing was written;
+    /// `Indeterminate` if that is not known.
+    pub async fn save(&self, document: &mut Versioned<T>) -> Result<Saved> {
+        let model = self.model()?;
+        let prepared = self.prepare_save(model, document);
+        let Some(prepared) = prepared.at_key(Operation::Save, model, document.key())? else {
+            return match self.unchanged {
+                UnchangedSave::Skip => Ok(Saved::Unchanged(document.version())),
+                UnchangedSave::Refuse => Err(Error::invalid("the document has no changes to save"))
+                    .at_key(Operation::Save, model, document.key()),
+            };
+        };
+        let receipt = self.send(model, prepared.write.clone()).await?;
+        self.settle_document(model, document, prepared, &receipt)
+    }
+
+    /// Changes parts of a document on the store's side, under what the caller expects, and hands
+    /// out its new version. Where the handle stamps, the time of the change is set with it.
+    ///
+    /// Dropping the future leaves the document patched or not.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no document; `Conflict` if it is at another version; `Invalid` if
+    /// the patch does not apply, changes a field that the key is read from, or [`Expected::Absent`]
+    /// is expected; otherwise as for [`put`](Self::put).
+    pub async fn patch(
+        &self,
+        key: impl IntoKey,
+        patch: impl Into<Patch>,
+        expected: impl Into<Expected>,
+    ) -> Result<Version> {
+        let model = self.model()?;
+        let key = key.into_key().at(Operation::Save, model)?;
+        let write = self.prepare_patch(model, key.clone(), patch.into(), expected.into());
+        let receipt = self.send(model, write.at_key(Operation::Save, model, &key)?);
+        version_of(&receipt.await?).at_key(Operation::Save, model, &key)
+    }
+
+    /// Deletes a document, under what the caller expects: `users.delete(&ada, ada.version())`.
+    ///
+    /// Dropping the future leaves the document deleted or not.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is none, unless [`Expected::Any`] was expected; `Conflict` if it is at
+    /// another version; `Unavailable`, `Timeout`, `Contended` if it was not deleted;
+    /// `Indeterminate` if that is not known.
+    pub async fn delete(
+        &self,
+        key: impl IntoKey,
+        expected: impl Into<Expected>,
+    ) -> Result<Deleted> {
+        let model = self.model()?;
+        let key = key.into_key().at(Operation::Save, model)?;
+        model.check_key(&key).at(Operation::Save, model)?;
+        let receipt = self.send(model, Write::delete(key, expected)).await?;
+        Ok(match receipt.effect {
+            Effect::Absent => Deleted::Absent,
+            _ => Deleted::Removed,
+        })
+    }
+
+    async fn send(&self, model: &std::sync::Arc<Model>, write: Write) -> Result<Receipt> {
+        let key = write.key.clone();
+        let mut request = SaveRequest::new(model.clone(), write);
+        request.refresh = self.refresh;
+        let receipt = self.context.store.save(request).await;
+        receipt.at_key(Operation::Save, model, &key)
+    }
+
+    /// Encodes a value that is to be put without a load.
+    pub(crate) fn prepare_put(
+        &self,
+        model: &Model,
+        value: &mut T,
+        expected: Expected,
+    ) -> Result<Prepared> {
+        if matches!(expected, Expected::Absent | Expected::Any) {
+            value.assign_id(&*self.context.shared.ids);
+        }
+        let key = value.key()?;
+        model.check_key(&key)?;
+        let clock = &*self.context.shared.clock;
+        let stamps = stamps::of_put(model, self.context.stamping(), clock, value, expected, None);
+        let body = stamps::encode_with(value, stamps)?;
+        Ok(Prepared {
+            write: Write::put(key, body.clone(), expected),
+            stored: body.clone(),
+            known: body,
+            stamps,
+        })
+    }
+
+    /// Encodes the changes of a loaded document; `None` if there are none.
+    pub(crate) fn prepare_save(
+        &self,
+        model: &Model,
+        document: &mut Versioned<T>,
+    ) -> Result<Option<Prepared>> {
+        let encoded = Body::encode(&**document)?;
+        if document.origin().is::<T>(&encoded)? {
+            return Ok(None);
+        }
+        match document.origin().selection.is_some() {
+            true => self.prepare_part(model, document, &encoded),
+            false => self.prepare_whole(model, document, encoded).map(Some),
+        }
+    }
+
+    fn prepare_whole(
+        &self,
+        model: &Model,
+        document: &mut Versioned<T>,
+        encoded: Body,
+    ) -> Result<Prepared> {
+        let (key, expected) = (document.key().clone(), document.version().into());
+        check_same_key(&key, &T::key(document)?)?;
+        let created = document.origin().created;
+        let clock = &*self.context.shared.clock;
+        let stamping = self.context.stamping();
+        let stamps = stamps::of_put(model, stamping, clock, &**document, expected, created);
+        let known = match stamps::is_none(stamps) {
+            true => encoded,
+            false => stamps::encode_with(&mut **document, stamps)?,
+        };
+        let stored = stored_form::<T>(model, document.origin(), known.clone())?;
+        Ok(Prepared {
+            write: Write::put(key, stored.clone(), expected),
+            stored,
+            known,
+            stamps,
+        })
+    }
+
+    fn prepare_part(
+        &self,
+        model: &Model,
+        document: &mut Versioned<T>,
+        encoded: &Body,
+    ) -> Result<Option<Prepared>> {
+        let origin = document.origin();
+        let Some(selection) = origin.selection.as_deref() else {
+            return Ok(None);
+        };
+        let patch = changes(origin.known::<T>()?, encoded, selection)?;
+        if patch.is_empty() {
+            return Ok(None);
+        }
+        // A computed key may need what was not loaded: what counts is that it did not change.
+        let before = origin.stored.decode::<T>().and_then(|value| value.key());
+        if let (Ok(before), Ok(now)) = (before, T::key(document)) {
+            check_same_key(&before, &now)?;
+        }
+        let clock = &*self.context.shared.clock;
+        let stamps = stamps::of_patch(model, self.context.stamping(), clock);
+        let patch = stamps::onto_patch(patch, model, stamps);
+        let known = stamps::encode_with(&mut **document, stamps)?;
+        let stored = stored_form::<T>(model, document.origin(), known.clone())?;
+        Ok(Some(Prepared {
+            write: Write::patch(document.key().clone(), patch, document.version()),
+            stored,
+            known,
+            stamps,
+        }))
+    }
+
+    pub(crate) fn prepare_patch(
+        &self,
+        model: &Model,
+        key: Key,
+        patch: Patch,
+        expected: Expected,
+    ) -> Result<Write> {
+        model.check_key(&key)?;
+        patch.check()?;
+        check_key_fields(&patch, T::key_fields())?;
+        let clock = &*self.context.shared.clock;
+        let stamps = stamps::of_patch(model, self.context.stamping(), clock);
+        let patch = stamps::onto_patch(patch, model, stamps);
+        Ok(Write::patch(key, patch, expected))
+    }
+
+    /// Makes of a saved document what the store made of it.
+    pub(crate) fn settle_document(
+        &self,
+        model: &Model,
+        document: &mut Versioned<T>,
+        prepared: Prepared,
+        receipt: &Receipt,
+    ) -> Result<Saved> {
+        let version = version_of(receipt).at_key(Operation::Save, model, document.key())?;
+        let selection = document.origin().selection.clone();
+        let created = document.origin().created;
+        let mut origin = self.settle(&mut **document, prepared, receipt);
+        origin.created = origin.created.or(created);
+        document.settle(version, origin.selected(selection));
+        Ok(Saved::Updated(version))
+    }
+
+    /// Writes the stamps of a successful write into its value, and tells what it is saved as.
+    pub(crate) fn settle(&self, value: &mut T, prepared: Prepared, receipt: &Receipt) -> Origin {
+        let Prepared {
+            stored,
+            known,
+            stamps,
+            ..
+        } = prepared;
+        if self.context.stamping() == Stamping::Handle {
+            stamps::take_over(value, stamps);
+            return Origin::new(stored, Some(known), value.created());
+        }
+        stamps::take_over(value, receipt.stamps);
+        // The store's stamps are part of what is stored now. The write has succeeded, so nothing
+        // here may fail: without them the document only looks changed.
+        let stamped = Body::encode(value).unwrap_or_else(|_| known.clone());
+        let stored = match same_encoding(&stored, &known) {
+            true => stamped.clone(),
+            false => carry_over::<T>(&stored, &known, stamped.clone()).unwrap_or(stored),
+        };
+        Origin::new(stored, Some(stamped), value.created())
+    }
+}
+
+/// The body to store for a loaded document: with what the type does not know of it, where that is
+/// kept.
+fn stored_form<T: Document>(model: &Model, origin: &Origin, encoded: Body) -> Result<Body> {
+    match model.unknown_fields() {
+        UnknownFields::Keep => carry_over::<T>(&origin.stored, origin.known::<T>()?, encoded),
+        UnknownFields::Drop | UnknownFields::Deny => Ok(encoded),
+    }
+}
+
+fn check_same_key(loaded: &Key, now: &Key) -> Result<()> {
+    if loaded == now {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "the document was loaded as {loaded} and would be saved as {now}: to move it, insert it anew and delete the old one"
+    )))
+}
+
+fn check_key_fields(patch: &Patch, key_fields: &[&str]) -> Result<()> {
+    if key_fields.is_empty() {
+        return Ok(());
+    }
+    let fields = key_fields.iter().map(FieldPath::new);
+    let fields = fields.collect::<Result<Vec<_>>>()?;
+    let is_key = |path: &FieldPath| fields.iter().any(|field| field.overlaps(path));
+    for change in patch.changes() {
+        let touched = match change {
+            Change::Set(path, _)
+            | Change::Unset(path)
+            | Change::Increment(path, _)
+            | Change::Min(path, _)
+            | Change::Max(path, _)
+            | Change::Append(path, _)
+            | Change::Remove(path, _)
+            | Change::Merge(Some(path), _) => is_key(path),
+            Change::Rename(from, to) => is_key(from) || is_key(to),
+            Change::Merge(None, object) => fields.iter().any(|f| object.contains_key(f.head())),
+        };
+        if touched {
+            return Err(Error::invalid(format!(
+                "the patch changes a field of the key, {}",
+                key_fields.join(" or ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn version_of(receipt: &Receipt) -> Result<Version> {
+    let version = receipt.version;
+    version.ok_or_else(|| Error::internal("the store acknowledged a write without a version"))
+}

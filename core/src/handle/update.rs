@@ -1,0 +1,94 @@
+//! Load, apply, save; again after a conflict.
+
+use super::collection::Collection;
+use super::context::Annotate as _;
+use super::document::Document;
+use super::key::IntoKey;
+use super::versioned::Versioned;
+use crate::error::{Error, Operation, Result};
+use crate::model::Key;
+
+impl<T: Document> Collection<T> {
+    /// Loads a document, applies a change and saves it; again as a whole when someone was faster,
+    /// by the database's [`RetryPolicy`](super::RetryPolicy). In a transaction it is tried once:
+    /// there the transaction is run again.
+    ///
+    /// The closure may run several times, each time on a fresh load. If it changes nothing,
+    /// nothing is written. Dropping the future leaves the document changed or not.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no document under the key; `Contended`, with the last conflict as
+    /// its source, when attempts or time run out; otherwise as for [`save`](Self::save).
+    pub async fn update(
+        &self,
+        key: impl IntoKey,
+        mut change: impl FnMut(&mut T),
+    ) -> Result<Versioned<T>> {
+        self.try_update(key, |value| {
+            change(value);
+            Ok(())
+        })
+        .await
+    }
+
+    /// As [`update`](Self::update), with a change that may refuse: its error ends the update, and
+    /// nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// What the closure fails with; otherwise as for [`update`](Self::update).
+    pub async fn try_update(
+        &self,
+        key: impl IntoKey,
+        mut change: impl FnMut(&mut T) -> Result<()>,
+    ) -> Result<Versioned<T>> {
+        let model = self.model()?;
+        let key = key.into_key().at(Operation::Load, model)?;
+        let mut attempts = self.context.retry().start();
+        loop {
+            let mut document = self.demand(&key).await?;
+            change(&mut document)?;
+            match self.save(&mut document).await {
+                Ok(_) => return Ok(document),
+                Err(failure) => attempts.again(failure).await?,
+            }
+        }
+    }
+
+    /// As [`try_update`](Self::try_update), with a change that awaits, such as a call of another
+    /// service: it takes the value and hands it back. It should be quick: the longer it takes, the
+    /// likelier someone is faster.
+    ///
+    /// # Errors
+    ///
+    /// What the closure fails with; otherwise as for [`update`](Self::update).
+    pub async fn update_async<F>(
+        &self,
+        key: impl IntoKey,
+        mut change: impl FnMut(T) -> F,
+    ) -> Result<Versioned<T>>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let model = self.model()?;
+        let key = key.into_key().at(Operation::Load, model)?;
+        let mut attempts = self.context.retry().start();
+        loop {
+            let (value, document) = self.demand(&key).await?.take_value();
+            let mut document = document.with_value(change(value).await?);
+            match self.save(&mut document).await {
+                Ok(_) => return Ok(document),
+                Err(failure) => attempts.again(failure).await?,
+            }
+        }
+    }
+
+    async fn demand(&self, key: &Key) -> Result<Versioned<T>> {
+        let document = self.get(key).await?;
+        let model = self.model()?;
+        document
+            .ok_or_else(|| Error::not_found(key.clone()))
+            .at(Operation::Load, model)
+    }
+}
