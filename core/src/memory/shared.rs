@@ -1,7 +1,7 @@
 //! The committed state and the writers' turn.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -127,7 +127,7 @@ impl Shared {
 
     /// A copy of the committed state, for who holds the turn.
     pub(super) fn copy(&self) -> State {
-        self.replace(|state| state.clone())
+        self.committed().clone()
     }
 
     /// Changes the committed state, for who holds the turn.
@@ -195,6 +195,12 @@ impl Shared {
             drop(forgotten);
         }
         Ok(())
+    }
+
+    fn committed(&self) -> RwLockReadGuard<'_, State> {
+        self.committed
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {

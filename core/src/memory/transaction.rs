@@ -139,9 +139,21 @@ impl Scope {
         operation: Operation,
         call: impl FnOnce(&mut State, &Shared) -> Result<T>,
     ) -> Result<T> {
+        self.judged(operation, call, |outcome| {
+            outcome.as_ref().err().is_some_and(is_violation)
+        })
+    }
+
+    /// As [`call`](Self::call), for calls whose reply may hold a unique violation, too.
+    fn judged<T>(
+        &self,
+        operation: Operation,
+        call: impl FnOnce(&mut State, &Shared) -> Result<T>,
+        violates: impl FnOnce(&Result<T>) -> bool,
+    ) -> Result<T> {
         let outcome = self.enter().and_then(|mut inner| {
             let outcome = call(&mut inner.state, &self.shared);
-            if outcome.as_ref().err().is_some_and(is_violation) {
+            if violates(&outcome) {
                 inner.phase = Phase::Doomed;
             }
             outcome
@@ -150,16 +162,14 @@ impl Scope {
     }
 
     fn bulk(&self, request: &BulkRequest) -> Result<BulkReply> {
-        let reply = self.call(Operation::Bulk, |state, shared| {
-            state.bulk(request, shared.moment())
-        })?;
-        if reply.errors().any(|(_, error)| is_violation(error)) {
-            let mut inner = self.lock();
-            if inner.phase == Phase::Open {
-                inner.phase = Phase::Doomed;
-            }
-        }
-        Ok(reply)
+        self.judged(
+            Operation::Bulk,
+            |state, shared| state.bulk(request, shared.moment()),
+            |outcome| match outcome {
+                Ok(reply) => reply.errors().any(|(_, error)| is_violation(error)),
+                Err(error) => is_violation(error),
+            },
+        )
     }
 
     fn commit(&self) -> Result<()> {

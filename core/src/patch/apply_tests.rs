@@ -221,3 +221,145 @@ fn limits_hold_for_the_outcome() {
     );
     bad(&patch(), &json!({}), "no changes");
 }
+
+mod properties {
+    //! Laws that hold for every patch and every body.
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn names() -> impl Strategy<Value = String> {
+        "[abc]"
+    }
+
+    fn paths() -> impl Strategy<Value = FieldPath> {
+        "[abc](\\.[abc]){0,2}".prop_map(|p| path(&p))
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(json!(null)),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-4_i64..4).prop_map(Value::from),
+            (-1e300..1e300_f64).prop_map(Value::from),
+            "[a-c\u{e9}]{0,2}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                proptest::collection::btree_map(names(), inner, 0..3)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn objects() -> impl Strategy<Value = Map<String, Value>> {
+        proptest::collection::btree_map(names(), values(), 0..3)
+            .prop_map(|members| members.into_iter().collect())
+    }
+
+    fn numbers() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            any::<i64>().prop_map(Value::from),
+            (-1e308..1e308_f64).prop_map(Value::from)
+        ]
+    }
+
+    fn changes() -> impl Strategy<Value = Change> {
+        let list = || proptest::collection::vec(values(), 0..3);
+        prop_oneof![
+            (paths(), values()).prop_map(|(p, v)| Change::Set(p, v)),
+            paths().prop_map(Change::Unset),
+            (paths(), numbers()).prop_map(|(p, v)| Change::Increment(p, v)),
+            (paths(), numbers()).prop_map(|(p, v)| Change::Min(p, v)),
+            (paths(), numbers()).prop_map(|(p, v)| Change::Max(p, v)),
+            (paths(), list()).prop_map(|(p, v)| Change::Append(p, v)),
+            (paths(), list()).prop_map(|(p, v)| Change::Remove(p, v)),
+            (proptest::option::of(paths()), objects()).prop_map(|(p, o)| Change::Merge(p, o)),
+            (paths(), paths()).prop_map(|(from, to)| Change::Rename(from, to)),
+        ]
+    }
+
+    fn get<'v>(object: &'v Value, path: &FieldPath) -> Option<&'v Value> {
+        path.segments().try_fold(object, |at, name| at.get(name))
+    }
+
+    proptest! {
+        /// A patch is its changes one after another, and one that fails is the first one to fail.
+        #[test]
+        fn all_or_nothing_in_order(
+            body in objects(),
+            list in proptest::collection::vec(changes(), 1..5),
+        ) {
+            let whole = Value::Object(body);
+            let together = list.iter().cloned().fold(patch(), Patch::with);
+            let one_by_one = list
+                .into_iter()
+                .try_fold(whole.clone(), |at, change| apply(&patch().with(change), &at));
+            match (apply(&together, &whole), one_by_one) {
+                (Ok(a), Ok(b)) => prop_assert_eq!(a, b),
+                (Err(a), Err(b)) => {
+                    prop_assert_eq!(a.kind(), crate::ErrorKind::Invalid);
+                    prop_assert_eq!(b.kind(), crate::ErrorKind::Invalid);
+                }
+                (a, b) => prop_assert!(false, "{:?} but one by one {:?}", a, b),
+            }
+        }
+
+        #[test]
+        fn what_was_set_is_there(body in objects(), at in paths(), value in values()) {
+            if let Ok(after) = apply(&patch().set(at.clone(), value.clone()), &json!(body)) {
+                prop_assert_eq!(get(&after, &at), Some(&value));
+            }
+        }
+
+        #[test]
+        fn what_was_unset_is_gone(body in objects(), at in paths()) {
+            let unset = patch().unset(at.clone());
+            if let Ok(after) = apply(&unset, &json!(body)) {
+                prop_assert_eq!(get(&after, &at), None);
+                prop_assert_eq!(&apply(&unset, &after).unwrap(), &after);
+            }
+        }
+
+        #[test]
+        fn merging_twice_is_merging_once(body in objects(), object in objects()) {
+            let merge = patch().merge(None, object);
+            let once = apply(&merge, &json!(body)).unwrap();
+            prop_assert_eq!(apply(&merge, &once).unwrap(), once);
+        }
+
+        #[test]
+        fn integers_add_exactly(a in any::<i64>(), b in any::<i64>()) {
+            let sum = apply(&patch().increment(path("n"), b), &json!({"n":a}));
+            match a.checked_add(b) {
+                Some(sum_of_both) => prop_assert_eq!(sum.unwrap(), json!({"n":sum_of_both})),
+                None => prop_assert!(sum.unwrap_err().message().contains("field n")),
+            }
+        }
+
+        #[test]
+        fn min_and_max_bound_the_value(a in numbers(), b in numbers()) {
+            let number = |v: &Value| Scalar::from_json(v).unwrap();
+            let body = json!({"n":a});
+            let least = apply(&patch().min(path("n"), b.clone()), &body).unwrap();
+            let greatest = apply(&patch().max(path("n"), b.clone()), &body).unwrap();
+            for value in [&a, &b] {
+                prop_assert!(number(&least["n"]).compare(&number(value)).unwrap().is_le());
+                prop_assert!(number(&greatest["n"]).compare(&number(value)).unwrap().is_ge());
+            }
+        }
+
+        #[test]
+        fn appended_and_removed(body in objects(), at in paths(), added in values()) {
+            let one = || [added.clone()];
+            if let Ok(after) = apply(&patch().append(at.clone(), one()), &json!(body)) {
+                prop_assert_eq!(get(&after, &at).unwrap().as_array().unwrap().last(), Some(&added));
+                let without = apply(&patch().remove(at.clone(), one()), &after).unwrap();
+                let left = get(&without, &at).unwrap().as_array().unwrap();
+                prop_assert!(!left.contains(&added));
+            }
+        }
+    }
+}

@@ -15,6 +15,10 @@ use crate::model::FieldPath;
 const MAX_CHANGES: usize = 1_000;
 
 /// One change of a document. All are applied in order, or none.
+///
+/// A path leads through objects only. Where a change has to make its field, a missing object or a
+/// null on the way to it becomes an object; anything else on the way, an array too, makes the
+/// change invalid.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Change {
@@ -23,19 +27,21 @@ pub enum Change {
     /// Removes a field; one that is not there is no error.
     Unset(FieldPath),
     /// Adds a number to a number; a missing field or null counts as 0. Two integers make an
-    /// integer, and overflow of `i64` is an error.
+    /// integer, and overflow of `i64` is an error; with a float on either side the sum is a float.
     Increment(FieldPath, Value),
-    /// Sets a field that is missing, null, or greater than this.
+    /// Sets a field that is missing, null, or greater than this. Numbers are compared as numbers
+    /// and text as bytes; a value of another type is an error.
     Min(FieldPath, Value),
-    /// Sets a field that is missing, null, or less than this.
+    /// Sets a field that is missing, null, or less than this, compared as for [`Min`](Self::Min).
     Max(FieldPath, Value),
     /// Adds values at the end of an array; a missing field or null counts as `[]`.
     Append(FieldPath, Vec<Value>),
-    /// Removes every element of an array that equals one of these; a missing field or null counts
-    /// as `[]`.
+    /// Removes every element of an array that equals one of these as a JSON value, 1 and 1.0
+    /// alike; a missing field or null stays as it is.
     Remove(FieldPath, Vec<Value>),
     /// Merges an object into the object at the path, or at the root without one: JSON Merge Patch
-    /// (RFC 7396), where null removes a member.
+    /// (RFC 7396), where null removes a member, and where something else than an object at the path
+    /// gives way to one.
     Merge(Option<FieldPath>, serde_json::Map<String, Value>),
     /// Moves a field; one that is not there is no error and changes nothing.
     Rename(FieldPath, FieldPath),

@@ -1,5 +1,10 @@
 //! What the in-memory store does, call by call.
 
+mod bulk;
+mod races;
+mod schema;
+mod search;
+mod transactions;
 mod writes;
 
 use std::sync::Arc;
