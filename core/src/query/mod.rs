@@ -38,4 +38,4 @@ pub use matching::Matcher;
 pub use ordering::Placer;
 pub use sort::{MissingValues, Order, Sort, SortTarget};
 pub use source::SourceFilter;
-pub(crate) use values::FieldReader;
+pub use values::FieldReader;

@@ -7,9 +7,22 @@ use serde_json::{Map, Value};
 use crate::error::Result;
 use crate::model::{FieldPath, Kind, Model, Scalar};
 
-/// Reads one declared field of parsed bodies.
+/// Reads the values of one field in parsed bodies, as the module says what they are.
+///
+/// # Examples
+///
+/// ```
+/// use strongroom_core::model::{Kind, Scalar};
+/// use strongroom_core::query::FieldReader;
+///
+/// let reader = FieldReader::of(&"items.price".parse()?, Kind::Float);
+/// let body = serde_json::json!({"items":[{"price":2},{"price":[0.5, null]},{}]});
+/// let values = reader.values(body.as_object().unwrap());
+/// assert_eq!(values, [Scalar::from(2), Scalar::from(0.5)]);
+/// # Ok::<(), strongroom_core::Error>(())
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct FieldReader {
+pub struct FieldReader {
     names: Vec<Box<str>>,
     kind: Kind,
 }
@@ -21,10 +34,16 @@ impl FieldReader {
     ///
     /// `Invalid`, naming the field, if the model does not declare it.
     pub(crate) fn new(model: &Model, path: &FieldPath) -> Result<Self> {
-        Ok(Self {
+        Ok(Self::of(path, model.require(path)?.kind))
+    }
+
+    /// A reader of a field of this kind.
+    #[must_use]
+    pub fn of(path: &FieldPath, kind: Kind) -> Self {
+        Self {
             names: path.segments().map(Box::from).collect(),
-            kind: model.require(path)?.kind,
-        })
+            kind,
+        }
     }
 
     /// Whether `holds` answers true for some value of the field that its kind takes.
@@ -37,7 +56,8 @@ impl FieldReader {
     }
 
     /// Whether the field has a value, as its kind understands it.
-    pub(crate) fn exists(&self, object: &Map<String, Value>) -> bool {
+    #[must_use]
+    pub fn exists(&self, object: &Map<String, Value>) -> bool {
         self.any_leaf(object, |leaf| match self.kind {
             Kind::Object | Kind::Nested => leaf.is_object(),
             Kind::Text | Kind::Bytes => leaf.is_string(),
@@ -46,7 +66,8 @@ impl FieldReader {
     }
 
     /// The least value of the field (`Less`) or the greatest (`Greater`) that its kind takes.
-    pub(crate) fn extreme(&self, object: &Map<String, Value>, wanted: Ordering) -> Option<Scalar> {
+    #[must_use]
+    pub fn extreme(&self, object: &Map<String, Value>, wanted: Ordering) -> Option<Scalar> {
         let mut best: Option<Scalar> = None;
         self.any_leaf(object, |leaf| {
             if fits(self.kind, leaf)
@@ -63,7 +84,8 @@ impl FieldReader {
     }
 
     /// All values of the field that its kind takes.
-    pub(crate) fn values(&self, object: &Map<String, Value>) -> Vec<Scalar> {
+    #[must_use]
+    pub fn values(&self, object: &Map<String, Value>) -> Vec<Scalar> {
         let mut values = Vec::new();
         self.any_leaf(object, |leaf| {
             if fits(self.kind, leaf) {
