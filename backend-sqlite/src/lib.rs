@@ -1,1 +1,35 @@
-//! backend-sqlite
+//! The embedded SQLite engine of Strongroom.
+//!
+//! A call comes in as a checked request ([`store`]) and goes one of two ways. Reads take a
+//! connection from a pool (`pool`) and run on it (`load`, `search`, `schema`). Writes go to the
+//! desk of the one connection that writes (`writer`), where concurrent ones are carried out
+//! together and acknowledged after one commit (`write`, `bulk`). A transaction (`transaction`)
+//! owns that connection until it ends. The text of the statements comes from `strongroom-sql`, and
+//! for the hot ones from `statements`.
+//!
+//! Invariants: the file is in WAL mode and synchronous as the options say on every connection
+//! (`connection`); there is one writer for each store, so that writes of one process never meet
+//! as locks; a lock of another process is waited for on another thread; errors of the driver are
+//! mapped in `error` and nowhere else.
+//!
+//! [`store`]: strongroom_core::store
+
+mod bulk;
+mod connection;
+mod error;
+mod functions;
+mod load;
+mod options;
+mod pool;
+mod schema;
+mod search;
+mod shared;
+mod statements;
+mod store;
+mod transaction;
+mod write;
+mod writer;
+
+pub use connection::HookConnection;
+pub use options::{MissingFile, SqliteOptions, Synchronous, WriteMode};
+pub use store::SqliteStore;

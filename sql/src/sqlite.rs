@@ -21,7 +21,7 @@ pub const VALUES_FUNCTION: &str = "strongroom_values";
 pub const LEAST_FUNCTION: &str = "strongroom_least";
 /// The function `(body, path, kind)` that gives the greatest value that fits the kind.
 pub const GREATEST_FUNCTION: &str = "strongroom_greatest";
-/// The function `(body, path)` that gives 1 if there is a value of any type, else 0.
+/// The function `(body, path, kind)` that gives 1 if the field exists, else 0.
 pub const EXISTS_FUNCTION: &str = "strongroom_exists";
 
 /// Most values of one statement, as SQLite is built by default.
@@ -67,8 +67,16 @@ impl Dialect for Sqlite {
     }
 
     fn exists(&self, field: &FieldDeclaration) -> String {
-        let path = literal(field.path.as_str());
-        format!("{EXISTS_FUNCTION}({DOCUMENT}.body, {path})")
+        if field.many {
+            return call(EXISTS_FUNCTION, field);
+        }
+        let types = match field.kind {
+            Kind::Object | Kind::Nested => "'object'",
+            Kind::Text | Kind::Bytes => "'text'",
+            _ => "'text', 'integer', 'real', 'true', 'false'",
+        };
+        let path = json_path(&field.path);
+        format!("json_type({DOCUMENT}.body, {path}) IN ({types})")
     }
 
     fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String {

@@ -119,8 +119,12 @@ fn many_values() {
 EXISTS (SELECT 1 FROM json_each(strongroom_values(d.body, 'tags', 'keyword')) AS v WHERE v.value = ?1)
 [Text("x")]
 "#);
+    insta::assert_snapshot!(check(Filter::exists("name").unwrap()), @r#"
+json_type(d.body, '$."name"') IN ('text', 'integer', 'real', 'true', 'false')
+[]
+"#);
     insta::assert_snapshot!(check(Filter::exists("tags").unwrap()), @r#"
-strongroom_exists(d.body, 'tags')
+strongroom_exists(d.body, 'tags', 'keyword')
 []
 "#);
 }

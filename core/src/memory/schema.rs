@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::collection::{Collection, UniqueField};
 use super::state::State;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::model::Model;
 use crate::store::EnsureReport;
 
@@ -19,7 +19,7 @@ impl State {
         };
         let added = wanted.extends(&collection.model)?;
         let added = added.into_iter().map(|field| field.path.clone()).collect();
-        let model = union(&collection.model, wanted)?;
+        let model = collection.model.union(wanted)?;
         if *model == *collection.model {
             return Ok(EnsureReport::extended(added));
         }
@@ -47,40 +47,4 @@ fn newly_unique(collection: &Collection, model: &Model) -> Result<Vec<UniqueFiel
         fields.push(unique);
     }
     Ok(fields)
-}
-
-/// What is stored, with what `wanted` has more: nothing that is there is taken away.
-fn union(stored: &Model, wanted: &Model) -> Result<Arc<Model>> {
-    let mut builder = Model::builder(wanted.name().as_str()).unknown(wanted.unknown_fields());
-    if stored.is_routed() {
-        builder = builder.routed();
-    }
-    for there in stored.fields() {
-        let mut field = there.clone();
-        if let Some(wanted) = wanted.field(there.path.as_str()) {
-            field.indexed |= wanted.indexed;
-            field.unique |= wanted.unique;
-            field.secret |= wanted.secret;
-        }
-        builder = builder.field(field);
-    }
-    for field in wanted.fields() {
-        if stored.field(field.path.as_str()).is_none() {
-            builder = builder.field(field.clone());
-        }
-    }
-    if let Some(path) = stored.created().or(wanted.created()) {
-        builder = builder.created(path.as_str());
-    }
-    if let Some(path) = stored.updated().or(wanted.updated()) {
-        builder = builder.updated(path.as_str());
-    }
-    builder.build().map_err(|error| {
-        Error::new(
-            ErrorKind::SchemaMismatch,
-            format!("model does not fit the stored one: {}", error.message()),
-        )
-        .with_collection(wanted.name().clone())
-        .with_source(error)
-    })
 }

@@ -12,6 +12,7 @@ mod name;
 mod path;
 mod raw;
 mod timestamp;
+mod union;
 mod value;
 mod version;
 mod write_id;

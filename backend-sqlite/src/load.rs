@@ -1,0 +1,132 @@
+//! Loading documents by key, on a connection.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Connection, Row};
+use strongroom_core::clock::Clock;
+use strongroom_core::error::{Error, Result};
+use strongroom_core::model::{Body, Key, RawDocument, Timestamp, Version, WriteId};
+use strongroom_core::query::SourceFilter;
+
+use crate::error::{Phase, map_in};
+use crate::statements::Statements;
+
+/// Loads one document for each key, in order. Several come from one state of the data.
+pub(crate) fn load(
+    connection: &Connection,
+    statements: &Statements,
+    keys: &[Key],
+    source: &SourceFilter,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Option<RawDocument>>> {
+    for key in keys {
+        statements.check_key(key)?;
+    }
+    let failed = |e| map_in(e, Phase::Before, &statements.collection);
+    let now = clock.now();
+    // Within a transaction there is one state anyhow.
+    let alone = keys.len() > 1 && connection.is_autocommit();
+    if alone {
+        begin_read(connection).map_err(failed)?;
+    }
+    let loaded = load_all(connection, statements, keys, source, now);
+    if alone {
+        end_read(connection).map_err(failed)?;
+    }
+    loaded
+}
+
+fn load_all(
+    connection: &Connection,
+    statements: &Statements,
+    keys: &[Key],
+    source: &SourceFilter,
+    now: Timestamp,
+) -> Result<Vec<Option<RawDocument>>> {
+    let failed = |e| map_in(e, Phase::Before, &statements.collection);
+    let mut get = connection.prepare_cached(&statements.get).map_err(failed)?;
+    let mut documents = Vec::with_capacity(keys.len());
+    for key in keys {
+        let found = get_one(&mut get, key, now).map_err(failed)?;
+        documents.push(match found {
+            Some(mut document) if !source.is_all() => {
+                document.body = source.apply(&document.body)?;
+                Some(document)
+            }
+            found => found,
+        });
+    }
+    Ok(documents)
+}
+
+/// Begins to read from one state of the data.
+pub(crate) fn begin_read(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("BEGIN")?.execute([]).map(drop)
+}
+
+/// Ends what [`begin_read`] began. There is nothing to keep, so it is rolled back.
+pub(crate) fn end_read(connection: &Connection) -> rusqlite::Result<()> {
+    if connection.is_autocommit() {
+        return Ok(());
+    }
+    connection.prepare_cached("ROLLBACK")?.execute([]).map(drop)
+}
+
+/// Runs the statement `get` for one key.
+pub(crate) fn get_one(
+    get: &mut CachedStatement<'_>,
+    key: &Key,
+    now: Timestamp,
+) -> rusqlite::Result<Option<RawDocument>> {
+    get.raw_bind_parameter(1, key.id().as_str())?;
+    if let Some(routing) = key.routing() {
+        get.raw_bind_parameter(6, routing.as_str())?;
+    }
+    let mut rows = get.raw_query();
+    rows.next()?
+        .map(|row| document(row, 0, key.clone(), now))
+        .transpose()
+}
+
+/// The document in the columns version, write id, time of writing and body.
+pub(crate) fn document(
+    row: &Row<'_>,
+    first: usize,
+    key: Key,
+    now: Timestamp,
+) -> rusqlite::Result<RawDocument> {
+    let version = version(row, first)?;
+    let mut document = RawDocument::new(key, version, Body::from_trusted(text(row, first + 3)?));
+    if let ValueRef::Blob(bytes) = row.get_ref(first + 1)?
+        && let Ok(bytes) = bytes.try_into()
+    {
+        document = document.with_write_id(WriteId::from_bytes(bytes));
+    }
+    let written_at: i64 = row.get(first + 2)?;
+    if let Ok(written_at) = Timestamp::from_millis(written_at) {
+        document = document.with_age(now.saturating_since(written_at));
+    }
+    Ok(document)
+}
+
+/// The version in a column.
+pub(crate) fn version(row: &Row<'_>, column: usize) -> rusqlite::Result<Version> {
+    let counter: i64 = row.get(column)?;
+    Version::from_counter(counter).map_err(|e: Error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Integer, e.into())
+    })
+}
+
+/// The bytes of a text column, copied once.
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
+    match row.get_ref(column)? {
+        ValueRef::Text(bytes) => Ok(Bytes::copy_from_slice(bytes)),
+        other => Err(rusqlite::Error::InvalidColumnType(
+            column,
+            "body".to_owned(),
+            other.data_type(),
+        )),
+    }
+}

@@ -1,0 +1,220 @@
+//! The connections that read.
+//!
+//! A load runs where it is called: with a connection from the pool, between two awaits. A search
+//! does too for a moment; one that takes longer begins anew on a blocking thread, where it is
+//! interrupted when its caller goes away. So a quick page costs no hop, and a slow one holds up no
+//! task. One connection is kept from slow searches where there are several.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleResult};
+use rusqlite::Connection;
+use strongroom_core::error::{Error, ErrorKind, Result};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::connection::{self, Role};
+use crate::load::end_read;
+use crate::options::SqliteOptions;
+use crate::writer::closed;
+
+/// How long a search may hold up the task that called it.
+const INLINE_SEARCH: Duration = Duration::from_millis(1);
+/// How many steps SQLite takes between two looks at whether to go on.
+const STEPS_BETWEEN_LOOKS: i32 = 500;
+
+/// The connections that read.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    pool: Pool<Opener>,
+    slow: Semaphore,
+    alive: Arc<Alive>,
+}
+
+/// Counts the open connections, so that closing can wait for the last.
+#[derive(Debug, Default)]
+struct Alive {
+    count: AtomicUsize,
+    gone: Notify,
+}
+
+/// A connection that reads.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    connection: Connection,
+    alive: Arc<Alive>,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.alive.count.fetch_sub(1, Ordering::SeqCst);
+        self.alive.gone.notify_waiters();
+    }
+}
+
+#[derive(Debug)]
+struct Opener {
+    options: Arc<SqliteOptions>,
+    alive: Arc<Alive>,
+}
+
+impl managed::Manager for Opener {
+    type Type = Reader;
+    type Error = Error;
+
+    async fn create(&self) -> Result<Reader> {
+        let (options, alive) = (self.options.clone(), self.alive.clone());
+        tokio::task::spawn_blocking(move || {
+            let connection = connection::open(&options, Role::Reader)?;
+            alive.count.fetch_add(1, Ordering::SeqCst);
+            Ok(Reader { connection, alive })
+        })
+        .await
+        .map_err(|e| Error::internal("opening a connection failed").with_source(e))?
+    }
+
+    async fn recycle(&self, reader: &mut Reader, _: &Metrics) -> RecycleResult<Error> {
+        // A connection that is left within a read would go on reading old data.
+        end_read(&reader.connection)
+            .map_err(|e| managed::RecycleError::Message(e.to_string().into()))
+    }
+}
+
+impl Readers {
+    /// # Errors
+    ///
+    /// `Config` if the pool cannot be built.
+    pub(crate) fn new(options: &Arc<SqliteOptions>) -> Result<Self> {
+        let alive = Arc::new(Alive::default());
+        let opener = Opener {
+            options: options.clone(),
+            alive: alive.clone(),
+        };
+        let pool = Pool::builder(opener)
+            .max_size(options.readers)
+            .build()
+            .map_err(|e| Error::new(ErrorKind::Config, "no pool of readers").with_source(e))?;
+        Ok(Self {
+            pool,
+            slow: Semaphore::new(options.readers.saturating_sub(1).max(1)),
+            alive,
+        })
+    }
+
+    async fn get(&self) -> Result<Object<Opener>> {
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => error,
+            PoolError::Closed => closed(),
+            other => {
+                Error::new(ErrorKind::Unavailable, "no connection to read by").with_source(other)
+            }
+        })
+    }
+
+    /// Reads at once, in the task that calls.
+    pub(crate) async fn load<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let reader = self.get().await?;
+        work(&reader.connection)
+    }
+
+    /// Reads for as long as it takes.
+    pub(crate) async fn search<T, W>(&self, mut work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnMut(&Connection) -> Result<T> + Send + 'static,
+    {
+        {
+            let mut reader = self.get().await?;
+            if let Some(found) = briefly(&mut reader.connection, &mut work)? {
+                return Ok(found);
+            }
+        }
+        let _slow = self.slow.acquire().await.map_err(|_| closed())?;
+        let mut reader = self.get().await?;
+        elsewhere(move |cancelled| interruptibly(&mut reader.connection, cancelled, &mut work))
+            .await
+    }
+
+    /// Waits for the reads under way and closes the connections.
+    pub(crate) async fn close(&self) {
+        self.pool.close();
+        loop {
+            let mut gone = std::pin::pin!(self.alive.gone.notified());
+            // Made ready before the count is read, so that the last to go is not missed.
+            gone.as_mut().enable();
+            if self.alive.count.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            gone.await;
+        }
+    }
+}
+
+/// Tries the work for a moment: `None` if it takes longer.
+pub(crate) fn briefly<T>(
+    connection: &mut Connection,
+    work: &mut impl FnMut(&Connection) -> Result<T>,
+) -> Result<Option<T>> {
+    let over = Arc::new(AtomicBool::new(false));
+    let watch = {
+        let over = over.clone();
+        let mut end: Option<Instant> = None;
+        move || {
+            let now = Instant::now();
+            let late = now >= *end.get_or_insert(now + INLINE_SEARCH);
+            if late {
+                over.store(true, Ordering::Relaxed);
+            }
+            late
+        }
+    };
+    let found = watched(connection, watch, work);
+    if found.is_err() && over.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    found.map(Some)
+}
+
+/// Does the work to its end, unless it is cancelled.
+pub(crate) fn interruptibly<T>(
+    connection: &mut Connection,
+    cancelled: &Arc<AtomicBool>,
+    work: &mut impl FnMut(&Connection) -> Result<T>,
+) -> Result<T> {
+    let cancelled = cancelled.clone();
+    watched(connection, move || cancelled.load(Ordering::Relaxed), work)
+}
+
+fn watched<T>(
+    connection: &mut Connection,
+    stop: impl FnMut() -> bool + Send + 'static,
+    work: &mut impl FnMut(&Connection) -> Result<T>,
+) -> Result<T> {
+    let failed = |e| crate::error::map(e, crate::error::Phase::Before);
+    connection
+        .progress_handler(STEPS_BETWEEN_LOOKS, Some(stop))
+        .map_err(failed)?;
+    let done = work(connection);
+    connection
+        .progress_handler(0, None::<fn() -> bool>)
+        .map_err(failed)?;
+    done
+}
+
+/// Runs work on a blocking thread and cancels it when the future is dropped.
+pub(crate) async fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce(&Arc<AtomicBool>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    struct CancelOnDrop(Arc<AtomicBool>);
+    impl Drop for CancelOnDrop {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let cancelled = CancelOnDrop(Arc::new(AtomicBool::new(false)));
+    let seen = cancelled.0.clone();
+    tokio::task::spawn_blocking(move || work(&seen))
+        .await
+        .map_err(|e| Error::internal("a search was given up half-way").with_source(e))?
+}

@@ -1,0 +1,221 @@
+//! Finding and counting, on a connection.
+
+use std::sync::Arc;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Row, Statement as Prepared, ToSql};
+use strongroom_core::clock::Clock;
+use strongroom_core::error::{Error, Result};
+use strongroom_core::model::{Key, Kind, Model, RawDocument, Scalar, Timestamp};
+use strongroom_core::query::{Cursor, Position, SortTarget};
+use strongroom_core::store::{CountRequest, FindRequest, Page, Total, TotalCount};
+use strongroom_sql::{Param, Sqlite, Statement};
+
+use crate::error::{Phase, map_in};
+use crate::load::{begin_read, document, end_read};
+
+/// Statements with more values than this are not kept prepared: the next will have another number.
+const MAX_CACHED_PARAMS: usize = 64;
+
+/// Finds one page, and counts if asked, in one state of the data.
+pub(crate) fn find(
+    connection: &Connection,
+    request: &FindRequest,
+    clock: &Arc<dyn Clock>,
+) -> Result<Page> {
+    let failed = |e| map_in(e, Phase::Before, request.model.name());
+    let statement = strongroom_sql::find(&Sqlite, request)?;
+    let alone = request.total != Total::None && connection.is_autocommit();
+    if alone {
+        begin_read(connection).map_err(failed)?;
+    }
+    let page = page(connection, request, &statement, clock.now());
+    let total = page.is_ok().then(|| total(connection, request));
+    if alone {
+        end_read(connection).map_err(failed)?;
+    }
+    let (documents, next) = page?;
+    Ok(Page::new(documents, next, total.transpose()?.flatten()))
+}
+
+/// Counts exactly what matches.
+pub(crate) fn count(connection: &Connection, request: &CountRequest) -> Result<u64> {
+    count_up_to(connection, request, None)
+}
+
+fn total(connection: &Connection, request: &FindRequest) -> Result<Option<TotalCount>> {
+    let count = |at_most| {
+        let mut count = CountRequest::new(request.model.clone(), request.filter.clone());
+        count.routing.clone_from(&request.routing);
+        count_up_to(connection, &count, at_most)
+    };
+    Ok(match request.total {
+        Total::None => None,
+        Total::AtMost(most) => {
+            let value = count(Some(most.saturating_add(1)))?;
+            Some(TotalCount {
+                value: value.min(most),
+                exact: value <= most,
+            })
+        }
+        _ => Some(TotalCount {
+            value: count(None)?,
+            exact: true,
+        }),
+    })
+}
+
+fn count_up_to(
+    connection: &Connection,
+    request: &CountRequest,
+    at_most: Option<u64>,
+) -> Result<u64> {
+    let failed = |e| map_in(e, Phase::Before, request.model.name());
+    let statement = strongroom_sql::count(&Sqlite, request, at_most)?;
+    let counted = with_prepared(connection, &statement, |prepared| {
+        let mut rows = prepared.raw_query();
+        rows.next()?.map_or(Ok(0), |row| row.get::<_, i64>(0))
+    });
+    let counted = counted.map_err(failed)?;
+    u64::try_from(counted).map_err(|_| Error::internal(format!("{counted} documents counted")))
+}
+
+fn page(
+    connection: &Connection,
+    request: &FindRequest,
+    statement: &Statement,
+    now: Timestamp,
+) -> Result<(Vec<RawDocument>, Option<Cursor>)> {
+    let failed = |e| map_in(e, Phase::Before, request.model.name());
+    let kinds = sort_kinds(&request.model, request)?;
+    let mut documents = Vec::with_capacity(request.limit.min(1_000));
+    let mut last = None;
+    let mut more = false;
+    with_prepared(connection, statement, |prepared| {
+        let mut rows = prepared.raw_query();
+        while let Some(row) = rows.next()? {
+            if documents.len() == request.limit {
+                more = true;
+                break;
+            }
+            let (key, first) = match key(row, request.model.is_routed()) {
+                Ok(found) => found,
+                Err(error) => return Ok(Err(error)),
+            };
+            let document = document(row, first, key, now)?;
+            if documents.len() + 1 == request.limit {
+                last = Some(position(row, first + 4, &kinds, document.key.clone())?);
+            }
+            documents.push(document);
+        }
+        Ok(Ok(()))
+    })
+    .map_err(failed)??;
+    if !request.source.is_all() {
+        for document in &mut documents {
+            document.body = request.source.apply(&document.body)?;
+        }
+    }
+    let next = last.filter(|_| more).map(|position| {
+        Cursor::new(
+            position,
+            request.model.name(),
+            &request.filter,
+            &request.sort,
+            request.routing.as_ref(),
+        )
+    });
+    Ok((documents, next))
+}
+
+/// The kind of each sort key, `None` for the id.
+fn sort_kinds(model: &Model, request: &FindRequest) -> Result<Vec<Option<Kind>>> {
+    request
+        .sort
+        .iter()
+        .map(|sort| match &sort.target {
+            SortTarget::Field(path) => model.require(path).map(|field| Some(field.kind)),
+            _ => Ok(None),
+        })
+        .collect()
+}
+
+/// The key in the first columns, and the number of the column after it.
+fn key(row: &Row<'_>, routed: bool) -> Result<(Key, usize)> {
+    let text = |column| {
+        row.get_ref(column)
+            .ok()
+            .and_then(|value| value.as_str().ok())
+            .ok_or_else(|| Error::internal("a stored key is not text"))
+    };
+    if routed {
+        Ok((Key::routed(text(1)?, text(0)?)?, 2))
+    } else {
+        Ok((Key::new(text(0)?)?, 1))
+    }
+}
+
+fn position(
+    row: &Row<'_>,
+    first: usize,
+    kinds: &[Option<Kind>],
+    key: Key,
+) -> rusqlite::Result<Position> {
+    let mut column = first;
+    let mut values = Vec::with_capacity(kinds.len());
+    for kind in kinds {
+        let Some(kind) = kind else {
+            values.push(Some(Scalar::from(key.id().as_str())));
+            continue;
+        };
+        values.push(match row.get_ref(column)? {
+            ValueRef::Integer(i) if *kind == Kind::Boolean => Some(Scalar::Boolean(i != 0)),
+            ValueRef::Integer(i) => Some(Scalar::Integer(i)),
+            ValueRef::Real(x) => Some(Scalar::Float(x)),
+            ValueRef::Text(_) => Some(Scalar::from(row.get_ref(column)?.as_str()?)),
+            _ => None,
+        });
+        column += 1;
+    }
+    Ok(Position { values, key })
+}
+
+fn with_prepared<T>(
+    connection: &Connection,
+    statement: &Statement,
+    run: impl FnOnce(&mut Prepared<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let bind = |prepared: &mut Prepared<'_>| {
+        for (at, param) in statement.params.iter().enumerate() {
+            prepared.raw_bind_parameter(at + 1, Bound(param))?;
+        }
+        Ok::<(), rusqlite::Error>(())
+    };
+    if statement.params.len() <= MAX_CACHED_PARAMS {
+        let mut prepared = connection.prepare_cached(&statement.sql)?;
+        bind(&mut prepared)?;
+        run(&mut prepared)
+    } else {
+        let mut prepared = connection.prepare(&statement.sql)?;
+        bind(&mut prepared)?;
+        run(&mut prepared)
+    }
+}
+
+struct Bound<'a>(&'a Param);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.0 {
+            Param::Boolean(b) => ToSqlOutput::from(i64::from(*b)),
+            Param::Integer(i) => ToSqlOutput::from(*i),
+            Param::Float(x) => ToSqlOutput::from(*x),
+            Param::Text(t) => ToSqlOutput::Borrowed(ValueRef::Text(t.as_bytes())),
+            other => {
+                return Err(rusqlite::Error::ToSqlConversionFailure(
+                    format!("{other:?} is not bound").into(),
+                ));
+            }
+        })
+    }
+}
