@@ -1,0 +1,40 @@
+//! The suite on a file at the default settings.
+#![allow(clippy::expect_used, reason = "a test ends by panicking")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use strongroom_conformance::Setup;
+use strongroom_core::store::Store;
+use strongroom_sqlite::{SqliteOptions, SqliteStore};
+
+struct File {
+    folder: tempfile::TempDir,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a folder for the test"),
+        }
+    }
+}
+
+impl File {
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("test.db")
+    }
+}
+
+impl Setup for File {
+    async fn store(&self) -> Arc<dyn Store> {
+        let options = SqliteOptions::file(self.path());
+        Arc::new(SqliteStore::open(options).await.expect("the file opens"))
+    }
+
+    async fn reopen(&self) -> Option<Arc<dyn Store>> {
+        Some(self.store().await)
+    }
+}
+
+strongroom_conformance::suite!(File::default());
