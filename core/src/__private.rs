@@ -1,10 +1,12 @@
 //! What the code that the derive writes calls. Not for use by hand: it changes without notice.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 pub use crate::error::{Error, Result};
 pub use crate::handle::{
-    Document, Field, FieldType, GeneratedId, IdSource, KeyPart, ObjectType, StampField, kinds,
+    Document, Field, FieldType, GeneratedId, IdSource, IntoFieldPath, KeyPart, LazyProperty, Links,
+    ObjectType, Resolver, StampField, kinds, settle_all, settle_one, strip_secrets,
 };
 pub use crate::model::{
     FieldDeclaration, FieldPath, Key, Kind, Model, ModelBuilder, Timestamp, UnknownFields,
@@ -48,3 +50,33 @@ pub fn child_path(path: &FieldPath, name: &str) -> Result<FieldPath> {
 
 /// Compiles only for types whose fields are declared one by one.
 pub const fn assert_object<O: ObjectType>() {}
+
+/// Asks whether a type is a document, where only the compiler knows it: of the two traits that
+/// have a method `strip`, the one for documents is closer.
+#[derive(Debug)]
+pub struct Probe<V>(PhantomData<V>);
+
+impl<V> Probe<V> {
+    /// The question.
+    pub const NEW: Self = Self(PhantomData);
+}
+
+/// Takes the secrets out of documents.
+pub trait StripDocument {
+    /// Takes the secrets out.
+    fn strip(&self, value: &mut serde_json::Value);
+}
+
+impl<V: Document> StripDocument for Probe<V> {
+    fn strip(&self, value: &mut serde_json::Value) {
+        strip_secrets::<V>(value);
+    }
+}
+
+/// Leaves everything else as it is.
+pub trait StripOther {
+    /// Does nothing.
+    fn strip(&self, _value: &mut serde_json::Value) {}
+}
+
+impl<V> StripOther for &Probe<V> {}

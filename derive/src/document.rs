@@ -11,6 +11,7 @@ use crate::errors::Errors;
 use crate::field::{Field, Role};
 use crate::handles;
 use crate::names;
+use crate::types;
 
 /// Writes everything that `#[derive(Document)]` adds.
 pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
@@ -58,7 +59,8 @@ impl<'a> Parts<'a> {
         let routing_field = only(container, "routing", errors, |field| field.routing);
         let attributes = &container.attributes;
         let id = part(id_field, &attributes.id, "id", errors);
-        if id.is_none() {
+        // An id that was not understood is told already.
+        if id.is_none() && errors.is_empty() {
             errors.at(
                 &container.input.ident,
                 "the document has no id: add `#[document(id)]` or `#[document(id(generated))]` to a field, or `#[document(id = path::to::function)]` to the struct",
@@ -199,6 +201,11 @@ fn implementation(container: &Container<'_>, collection: &str, parts: &Parts<'_>
         stamp(private, parts.created, &quote!(created));
     let [set_updated, get_updated, restore_updated] =
         stamp(private, parts.updated, &quote!(updated));
+    let links = handles::links(container);
+    let lazy = container
+        .fields
+        .iter()
+        .filter_map(|field| lazy_property(private, field));
     quote! {
         #[automatically_derived]
         impl #private::Document for #name {
@@ -241,6 +248,14 @@ fn implementation(container: &Container<'_>, collection: &str, parts: &Parts<'_>
 
             fn key_fields() -> &'static [&'static str] {
                 &[#(#key_fields),*]
+            }
+
+            fn links(&self, links: &mut #private::Links<'_>) {
+                #links
+            }
+
+            fn lazy_properties() -> &'static [#private::LazyProperty<Self>] {
+                &[#(#lazy),*]
             }
         }
     }
@@ -327,6 +342,47 @@ fn stamp(private: &Path, field: Option<&Field>, name: &TokenStream) -> [TokenStr
         quote_spanned!(span=> #private::StampField::stamp(&self.#ident)),
         quote_spanned!(span=> #private::StampField::restore_stamp(&mut self.#ident, before.#name);),
     ]
+}
+
+/// What the core is told of a lazy property.
+fn lazy_property(private: &Path, field: &Field) -> Option<TokenStream> {
+    let Role::Lazy(resolver) = &field.role else {
+        return None;
+    };
+    let Field {
+        ident, ty, json, ..
+    } = field;
+    let path = &resolver.path;
+    let value = types::argument(ty, "Lazy").unwrap_or(ty);
+    let shown = types::innermost(value);
+    let resolver = if resolver.each {
+        quote_spanned! {path.span()=>
+            #private::Resolver::Each(|database, document| ::std::boxed::Box::pin(async move {
+                let value: #value = #path(database, document).await?;
+                #private::settle_one(&document.#ident, value);
+                ::core::result::Result::Ok(())
+            }))
+        }
+    } else {
+        quote_spanned! {path.span()=>
+            #private::Resolver::Page(|database, documents| ::std::boxed::Box::pin(async move {
+                let values: ::std::vec::Vec<#value> = #path(database, documents).await?;
+                let properties = documents.iter().map(|document| &document.#ident);
+                #private::settle_all(#json, properties, values)
+            }))
+        }
+    };
+    Some(quote! {
+        #private::LazyProperty {
+            name: #json,
+            is_loaded: |document| document.#ident.is_loaded(),
+            resolver: #resolver,
+            strip: |value| {
+                use #private::{StripDocument as _, StripOther as _};
+                (&#private::Probe::<#shown>::NEW).strip(value);
+            },
+        }
+    })
 }
 
 /// Whether the field is computed.

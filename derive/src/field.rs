@@ -67,12 +67,12 @@ impl Field {
         } else {
             stored(field, &attributes, &serde, errors)?
         };
-        if !matches!(role, Role::Unmapped) {
-            if let Err(message) = names::check_field(&json) {
-                match &serde.rename {
-                    Some(name) => errors.at(name, message),
-                    None => errors.at(&ident, message),
-                }
+        if !matches!(role, Role::Unmapped)
+            && let Err(message) = names::check_field(&json)
+        {
+            match &serde.rename {
+                Some(name) => errors.at(name, message),
+                None => errors.at(&ident, message),
             }
         }
         Some(Self {

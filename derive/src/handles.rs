@@ -121,6 +121,26 @@ pub(crate) fn assertions(container: &Container<'_>) -> TokenStream {
         .collect()
 }
 
+/// Statements that show the walk every field that may hold references.
+pub(crate) fn links(container: &Container<'_>) -> TokenStream {
+    container
+        .fields
+        .iter()
+        .filter(|field| {
+            matches!(
+                field.role,
+                Role::Inferred(_) | Role::Given(GivenKind::Object | GivenKind::Nested, _)
+            )
+        })
+        .map(|field| {
+            let Field {
+                ident, json, ty, ..
+            } = field;
+            quote_spanned!(ty.span()=> links.field(#json, &self.#ident);)
+        })
+        .collect()
+}
+
 /// A method for each field that hands out its handle; `build` makes it of a name in JSON.
 pub(crate) fn methods(
     container: &Container<'_>,
@@ -154,7 +174,7 @@ pub(crate) fn methods(
 
 fn handle_type(field: &Field, document: &TokenStream, private: &Path) -> TokenStream {
     let ty = &field.ty;
-    let field_type = quote!(<#ty as #private::FieldType>);
+    let field_type = quote_spanned!(ty.span()=> <#ty as #private::FieldType>);
     match &field.role {
         Role::Inferred(_) | Role::Given(GivenKind::Object, _) => {
             quote!(#field_type::Handle<#document, #field_type::Kind, #field_type::Value>)

@@ -68,6 +68,7 @@ fn write(container: &Container<'_>) -> TokenStream {
         container,
         |json| quote!(#private::child_path(&path, #json)?),
     );
+    let links = handles::links(container);
     quote! {
         #[doc = #doc]
         #visibility struct #handles_name<__T, __K = #private::kinds::Object, __V = #name> {
@@ -102,6 +103,13 @@ fn write(container: &Container<'_>) -> TokenStream {
             }
 
             #[automatically_derived]
+            impl<__T, __K, __V> #private::IntoFieldPath for #handles_name<__T, __K, __V> {
+                fn into_field_path(self) -> #private::Result<#private::FieldPath> {
+                    #private::IntoFieldPath::into_field_path(self.__field)
+                }
+            }
+
+            #[automatically_derived]
             impl<__T, __K, __V> ::core::clone::Clone for #handles_name<__T, __K, __V> {
                 fn clone(&self) -> Self {
                     Self { __field: ::core::clone::Clone::clone(&self.__field) }
@@ -132,6 +140,10 @@ fn write(container: &Container<'_>) -> TokenStream {
                     let model = model.field(field);
                     #declarations
                     ::core::result::Result::Ok(model)
+                }
+
+                fn links(&self, links: &mut #private::Links<'_>) {
+                    #links
                 }
             }
 

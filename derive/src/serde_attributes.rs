@@ -39,10 +39,8 @@ impl ContainerSerde {
             match name.as_str() {
                 "rename_all" => {
                     if let Some(rule) = one_name(&meta, "rename_all", errors)? {
-                        match Case::from_name(&rule.value()) {
-                            Some(case) => found.rename_all = case,
-                            None => errors.at(rule, "serde knows no such rule of renaming"),
-                        }
+                        // A rule that there is not is told by serde.
+                        found.rename_all = Case::from_name(&rule.value()).unwrap_or_default();
                     }
                 }
                 "transparent" | "from" | "try_from" | "into" | "remote" => {

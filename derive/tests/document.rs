@@ -1,4 +1,10 @@
 //! What the derive writes: the model, the key, stamps, and handles.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests"
+)]
 #![allow(dead_code, unused_imports, reason = "fields are there to be declared")]
 
 use serde::{Deserialize, Serialize};

@@ -113,6 +113,13 @@ impl Database {
         &self.context.store
     }
 
+    /// The database as a call within `context` sees it, a transaction among them.
+    pub(crate) fn within(context: &Arc<Context>) -> Self {
+        Self {
+            context: context.clone(),
+        }
+    }
+
     pub(crate) fn context(&self) -> &Arc<Context> {
         &self.context
     }

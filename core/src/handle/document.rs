@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::lazy::LazyProperty;
+use super::loader::Links;
 use crate::error::Result;
 use crate::model::{Key, Model, Timestamp};
 use crate::store::Stamps;
@@ -80,6 +82,14 @@ pub trait Document: Serialize + DeserializeOwned + Send + Sync + Sized + 'static
     /// every selection, so that a partly loaded value still knows its key. Empty where the key is
     /// computed by functions.
     fn key_fields() -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Shows the walk every field that may hold references, by [`Links::field`].
+    fn links(&self, _links: &mut Links<'_>) {}
+
+    /// The lazy properties, with what computes them.
+    fn lazy_properties() -> &'static [LazyProperty<Self>] {
         &[]
     }
 }

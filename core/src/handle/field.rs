@@ -5,6 +5,7 @@
 //! decides what a patch may write. Building from a handle never fails: its path is known to be
 //! good, and a value that no document can hold is told by the query or the patch that uses it.
 
+mod binary;
 mod change;
 mod filter;
 mod key;
@@ -18,7 +19,9 @@ use std::marker::PhantomData;
 
 use crate::model::FieldPath;
 
+pub use binary::Binary;
 pub use change::IntoField;
+pub(crate) use filter::to_json;
 pub use key::{GeneratedId, KeyPart};
 pub use operand::IntoOperand;
 pub use stamp::StampField;
@@ -29,8 +32,10 @@ pub use types::{FieldType, ObjectType};
 /// `V` is the type of the field without a surrounding `Option`.
 pub struct Field<T, K, V = ()> {
     path: FieldPath,
-    of: PhantomData<fn() -> (T, K, V)>,
+    of: PhantomData<Marker<T, K, V>>,
 }
+
+type Marker<T, K, V> = fn() -> (T, K, V);
 
 impl<T, K, V> Field<T, K, V> {
     /// The handle of the field at `path`. `T::fields()` hands these out.

@@ -15,10 +15,14 @@ mod document;
 mod field;
 mod find;
 mod key;
+mod lazy;
 mod limits;
 mod load;
+mod loader;
+mod output;
 mod page;
 mod partial;
+mod reference;
 mod retry;
 mod save;
 mod stamps;
@@ -32,15 +36,25 @@ pub use collection::{Collection, UnchangedSave};
 pub use database::{Database, DatabaseBuilder, UuidIds};
 pub use document::{Document, IdSource};
 pub use field::{
-    Field, FieldType, GeneratedId, IntoField, IntoOperand, KeyPart, ObjectType, StampField, kinds,
+    Binary, Field, FieldType, GeneratedId, IntoField, IntoOperand, KeyPart, ObjectType, StampField,
+    kinds,
 };
 pub use find::Find;
 pub use key::IntoKey;
+pub use lazy::{Lazy, LazyProperty, Resolver};
 pub use limits::Limits;
+pub use loader::{Link, Links, Resolve};
+pub use output::{Output, output_json, to_output};
 pub use page::Page;
 pub use partial::{IntoFieldPath, IntoSelection};
+pub use reference::{Ref, ReferenceField, RefersTo};
 pub use retry::{RetryPolicy, retry_on_conflict};
 pub use save::{Deleted, Saved};
 pub use transaction::{TransactionOptions, Tx};
 pub use versioned::Versioned;
 pub use view::View;
+
+#[doc(hidden)]
+pub use lazy::{settle_all, settle_one};
+#[doc(hidden)]
+pub use output::strip_secrets;

@@ -171,11 +171,12 @@ mod tests {
         let logins = field::<kinds::Integer, u64>("logins");
         let score = field::<kinds::Float, f32>("score");
         let tags = field::<kinds::Keyword, Vec<String>>("tags");
+        let ada = String::from("Ada");
         let path = |p: &str| p.parse().unwrap();
         let pairs = [
             (name.set("Ada"), Patch::new().set(path("name"), "Ada")),
             (
-                name.set(&String::from("Ada")),
+                name.set(&ada),
                 Patch::new().set(path("name"), "Ada"),
             ),
             (name.unset(), Patch::new().unset(path("name"))),

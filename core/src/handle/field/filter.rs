@@ -156,7 +156,7 @@ impl<T, V> Field<T, Boolean, V> {
 
 /// The value as a body holds it. By way of text: an `f32` turned into a JSON value directly is
 /// widened, which is another number than its text says.
-pub(super) fn to_json(value: &(impl Serialize + ?Sized)) -> serde_json::Result<Value> {
+pub(crate) fn to_json(value: &(impl Serialize + ?Sized)) -> serde_json::Result<Value> {
     serde_json::from_slice(&serde_json::to_vec(value)?)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::super::loader::Links;
 use super::{Field, kinds};
 use crate::error::Result;
 use crate::model::{DocumentId, FieldDeclaration, Kind, ModelBuilder, Routing, Timestamp};
@@ -37,6 +38,9 @@ pub trait FieldType {
     fn declare(field: FieldDeclaration, model: ModelBuilder) -> Result<ModelBuilder> {
         Ok(model.field(field))
     }
+
+    /// Shows the walk every reference in the field.
+    fn links(&self, _links: &mut Links<'_>) {}
 }
 
 /// A struct whose fields are declared one by one; `#[derive(Object)]` implements it.
@@ -91,7 +95,7 @@ impl FieldType for serde_json::Map<String, serde_json::Value> {
 
 /// Types that look in JSON like what they hold.
 macro_rules! transparent {
-    ($($outer:ident),*) => {$(
+    ($($outer:ident: $inner:ident),*) => {$(
         impl<F: FieldType> FieldType for $outer<F> {
             type Kind = F::Kind;
             type Value = F::Value;
@@ -102,10 +106,24 @@ macro_rules! transparent {
             fn declare(field: FieldDeclaration, model: ModelBuilder) -> Result<ModelBuilder> {
                 F::declare(field, model)
             }
+
+            fn links(&self, links: &mut Links<'_>) {
+                $inner(self, links);
+            }
         }
     )*};
 }
-transparent!(Option, Box);
+transparent!(Option: within_option, Box: within_box);
+
+fn within_option<F: FieldType>(outer: &Option<F>, links: &mut Links<'_>) {
+    if let Some(inner) = outer {
+        inner.links(links);
+    }
+}
+
+fn within_box<F: FieldType>(outer: &F, links: &mut Links<'_>) {
+    outer.links(links);
+}
 
 macro_rules! array {
     ([$($generics:tt)*] $outer:ty) => {
@@ -118,6 +136,10 @@ macro_rules! array {
 
             fn declare(field: FieldDeclaration, model: ModelBuilder) -> Result<ModelBuilder> {
                 F::declare(field.many(), model)
+            }
+
+            fn links(&self, links: &mut Links<'_>) {
+                self.iter().for_each(|inner| inner.links(links));
             }
         }
     };
