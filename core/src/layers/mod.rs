@@ -6,8 +6,10 @@
 //!
 //! - *Around* layers look at a [`Call`] before it goes down and at its outcome when it comes back.
 //!   They implement [`Intercept`] once for all operations, and [`Layered`] implements the family
-//!   for them: [`CheckLayer`] and [`TimeoutLayer`].
-//! - [`Layered`] costs a layer that has nothing to do with a call no box and no poll.
+//!   for them: [`CheckLayer`] and [`TimeoutLayer`]. A layer that has nothing to do with a call
+//!   costs no box and no poll.
+//! - [`RetryLayer`] makes calls again and finds out what became of writes, so it implements the
+//!   family by hand.
 //!
 //! [`default_stack`] puts the layers of a handle together and tells why they come in that order.
 //! Layers for tests go directly around the adapter, below the stack.
@@ -15,6 +17,7 @@
 mod call;
 mod check;
 mod intercept;
+mod retry;
 mod stack;
 mod timeout;
 
@@ -24,6 +27,7 @@ use std::sync::Arc;
 pub use call::{Call, Reply, Request};
 pub use check::CheckLayer;
 pub use intercept::{Enter, Intercept, Layered};
+pub use retry::{RetryLayer, RetryOptions};
 pub use stack::{LayerOptions, Stack, default_stack};
 pub use timeout::{TimeoutLayer, TimeoutOptions};
 

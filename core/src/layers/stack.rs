@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CheckLayer, Layer, TimeoutLayer, TimeoutOptions};
+use super::{CheckLayer, Layer, RetryLayer, RetryOptions, TimeoutLayer, TimeoutOptions};
 use crate::store::Store;
 
 /// A store with layers around it, built from the inside out.
@@ -53,6 +53,8 @@ impl Stack {
 pub struct LayerOptions {
     /// How long calls may take.
     pub timeout: TimeoutOptions,
+    /// How often calls are tried again, and how unknown outcomes are resolved.
+    pub retry: RetryOptions,
 }
 
 impl LayerOptions {
@@ -65,13 +67,17 @@ impl LayerOptions {
 
 /// Puts the layers of a handle around an adapter.
 ///
-/// From the outside in: timeout, check, adapter. The check is innermost, so that nothing unchecked
-/// reaches an adapter, whatever other layers send; it also tells errors what they are about. The
-/// timeout is around each single attempt.
+/// From the outside in: retry, timeout, check, adapter.
+///
+/// - The check is innermost, so that nothing unchecked reaches an adapter, whatever other layers
+///   send; it also tells errors what they are about.
+/// - The timeout is around each single attempt, so that a hanging attempt is retried or resolved
+///   like any other that failed.
 #[must_use]
 pub fn default_stack(store: Arc<dyn Store>, options: &LayerOptions) -> Arc<dyn Store> {
     Stack::new(store)
         .layer(CheckLayer::new())
         .layer(TimeoutLayer::new(options.timeout.clone()))
+        .layer(RetryLayer::new(options.retry.clone()))
         .into_store()
 }

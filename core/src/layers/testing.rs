@@ -57,10 +57,19 @@ struct Stored {
     at: Instant,
 }
 
+/// A write that took effect.
+#[derive(Clone, Debug)]
+pub(super) struct Applied {
+    pub(super) write_id: WriteId,
+    pub(super) key: Key,
+    /// What it made; `None` for a delete.
+    pub(super) version: Option<Version>,
+}
+
 #[derive(Debug, Default)]
 struct State {
     docs: BTreeMap<Key, Stored>,
-    applied: Vec<WriteId>,
+    applied: Vec<Applied>,
     script: VecDeque<Step>,
     calls: Vec<Operation>,
     incarnations: u32,
@@ -94,6 +103,11 @@ impl FakeStore {
         self.state.lock().unwrap()
     }
 
+    /// Forgets what is left of the script.
+    pub(super) fn end_script(&self) {
+        self.state().script.clear();
+    }
+
     /// Adds steps for the next calls.
     pub(super) fn script(&self, steps: impl IntoIterator<Item = Step>) {
         self.state().script.extend(steps);
@@ -104,14 +118,30 @@ impl FakeStore {
         self.state().calls.clone()
     }
 
+    /// The writes that took effect, in order.
+    pub(super) fn applied(&self) -> Vec<Applied> {
+        self.state().applied.clone()
+    }
+
     /// How often a write took effect.
     pub(super) fn times_applied(&self, id: WriteId) -> usize {
-        self.state().applied.iter().filter(|w| **w == id).count()
+        let applied = &self.state().applied;
+        applied.iter().filter(|a| a.write_id == id).count()
     }
 
     /// Writes past all layers and scripts.
     pub(super) fn write(&self, write: &Write) -> Result<Receipt> {
         self.state().apply(write)
+    }
+
+    /// What a write would come to, tried on a copy.
+    pub(super) fn rehearse(&self, copy: &Self, write: &Write) -> Result<Receipt> {
+        {
+            let (from, mut to) = (self.state(), copy.state());
+            to.docs.clone_from(&from.docs);
+            to.incarnations = from.incarnations;
+        }
+        copy.write(write)
     }
 
     /// The version and body under a key, past all layers and scripts.
@@ -126,7 +156,16 @@ impl FakeStore {
         operation: Operation,
         work: impl FnOnce(&mut State, &Fault) -> Result<T>,
     ) -> Result<T> {
-        let error = |kind| Error::new(kind, "scripted");
+        let error = |kind| {
+            // Nothing is unknown of a read.
+            Error::new(
+                match kind {
+                    ErrorKind::Indeterminate if !operation.is_write() => ErrorKind::Unavailable,
+                    kind => kind,
+                },
+                "scripted",
+            )
+        };
         let (reply, fault) = {
             let mut state = self.state();
             state.calls.push(operation);
@@ -187,7 +226,7 @@ impl State {
                     return Ok(Receipt::without_version(Effect::Absent));
                 }
                 self.docs.remove(&write.key);
-                self.applied.push(write.write_id);
+                self.note(write, None);
                 return Ok(Receipt::without_version(Effect::Deleted));
             }
         };
@@ -210,8 +249,16 @@ impl State {
             at: Instant::now(),
         };
         self.docs.insert(write.key.clone(), stored);
-        self.applied.push(write.write_id);
+        self.note(write, Some(version));
         Ok(Receipt::written(effect, version))
+    }
+
+    fn note(&mut self, write: &Write, version: Option<Version>) {
+        self.applied.push(Applied {
+            write_id: write.write_id,
+            key: write.key.clone(),
+            version,
+        });
     }
 
     fn item(&mut self, item: &BulkItem) -> Result<Receipt> {

@@ -179,6 +179,10 @@ pub trait Save: Debug + Send + Sync {
     /// it returns `Ok` the write is durable as the engine promises at its default settings. It
     /// MUST NOT send a write again that may have left, except a guarded or create-only one.
     ///
+    /// A write that was reported as `Indeterminate`, or whose future was dropped, MUST NOT take
+    /// effect any more once a save of the same key that was called later has been decided: the
+    /// retry layer relies on it when it finds out what became of a write and sends it again.
+    ///
     /// # Errors
     ///
     /// `NotFound`, `Conflict`, `AlreadyExists` by the table; `UniqueViolation`; `Invalid` for a

@@ -1,0 +1,468 @@
+//! Trying again, and finding out what became of a write.
+//!
+//! The layer keeps the law of three outcomes: a write is committed, rejected, or unknown, and
+//! unknown only where that cannot be helped.
+//!
+//! - *Retries.* A failure that is retryable says that nothing was written; the call is made again,
+//!   after a pause with jitter, as often and as long as [`RetryOptions`] allow.
+//! - *Resolution.* A write whose reply was lost (`Indeterminate`) is resolved by loading its
+//!   document: the write's own id there means that it took effect, and the receipt is made from the
+//!   document. Where it is proved not to have taken effect, the write gets its true rejection
+//!   or is sent again, only ever guarded (`Exactly` or `Absent`). What can be proved and what comes
+//!   of it is written at the two tables of this folder, `evidence` and `progress`.
+//! - A rejection that comes back after the write was sent more than once is checked against the
+//!   document in the same way, since the write may conflict with itself. It is never passed as a
+//!   false conflict.
+//!
+//! What is left `Indeterminate`: a delete whose document is gone; a write of a document that
+//! someone else wrote in between, if that hides the evidence; and any write if the engine does not
+//! come back within [`RetryOptions::resolve_within`].
+//!
+//! What the layer relies on: a write that a store reported as `Indeterminate`, or whose future
+//! was dropped, takes no effect any more once a later save of the same key has been decided. A
+//! guarded write keeps this by its nature, as its version does not come back.
+//!
+//! Inside a transaction the layer does nothing: a transaction is retried as a whole, by who knows
+//! what it is about. `begin` itself is tried again where the engine could not be reached.
+//!
+//! Dropping the future of a call leaves what dropping the inner call under way leaves: the write
+//! took effect entirely or not at all.
+
+mod atomic;
+mod bulk;
+mod evidence;
+mod options;
+mod progress;
+mod recent;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use backon::ExponentialBackoff;
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+pub use options::RetryOptions;
+
+use self::evidence::{Judge, Moment};
+use self::progress::{Progress, Step};
+use self::recent::Recent;
+use super::Layer;
+use crate::error::{Error, ErrorKind, Operation, Result};
+use crate::model::{CollectionName, Key, Model, RawDocument};
+use crate::store::{
+    BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities, CollectionDescription, CountRequest,
+    EnsureReport, EnsureRequest, FindRequest, Health, Load, LoadRequest, Page, Receipt, Save,
+    SaveRequest, Schema, Search, ServerInfo, Store, Transact, Transaction,
+};
+
+/// Tries calls again that failed in passing, and finds out what became of writes.
+/// See the module's documentation.
+#[derive(Clone, Debug, Default)]
+pub struct RetryLayer {
+    options: RetryOptions,
+}
+
+impl RetryLayer {
+    /// A layer with these options.
+    #[must_use]
+    pub fn new(options: RetryOptions) -> Self {
+        Self { options }
+    }
+}
+
+impl Layer for RetryLayer {
+    fn wrap(self, inner: Arc<dyn Store>) -> Arc<dyn Store> {
+        Arc::new(Retrying {
+            inner,
+            options: Arc::new(self.options),
+            recent: Recent::new(),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Retrying {
+    inner: Arc<dyn Store>,
+    options: Arc<RetryOptions>,
+    recent: Recent,
+}
+
+/// The attempts that a call has left.
+#[derive(Debug)]
+struct Budget {
+    attempts: u32,
+    until: Instant,
+    pauses: ExponentialBackoff,
+}
+
+impl Budget {
+    /// The budget of a call whose first attempt has just failed.
+    #[cold]
+    fn after_first(options: &RetryOptions) -> Self {
+        Self {
+            attempts: options.attempts.saturating_sub(1),
+            until: Instant::now() + options.deadline,
+            pauses: options.pauses(),
+        }
+    }
+
+    fn allows(&self) -> bool {
+        self.attempts > 0 && Instant::now() < self.until
+    }
+
+    /// Takes one attempt, after a pause.
+    async fn take(&mut self, operation: Operation, collection: Option<&CollectionName>) {
+        self.attempts = self.attempts.saturating_sub(1);
+        tracing::debug!(
+            operation = operation.as_str(),
+            collection = collection.map(CollectionName::as_str),
+            attempts_left = self.attempts,
+            "trying again"
+        );
+        pause(&mut self.pauses).await;
+    }
+}
+
+async fn pause(pauses: &mut ExponentialBackoff) {
+    if let Some(pause) = pauses.next() {
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Makes a call, and makes it again as long as `again` says so of its failure.
+async fn repeat<'c, T>(
+    options: &RetryOptions,
+    what: (Operation, Option<&CollectionName>),
+    again: fn(&Error) -> bool,
+    call: impl Fn() -> BoxFuture<'c, Result<T>>,
+) -> Result<T> {
+    match call().await {
+        Err(error) if again(&error) => try_again(options, what, error, again, call).await,
+        reply => reply,
+    }
+}
+
+#[cold]
+async fn try_again<'c, T>(
+    options: &RetryOptions,
+    (operation, collection): (Operation, Option<&CollectionName>),
+    mut error: Error,
+    again: fn(&Error) -> bool,
+    call: impl Fn() -> BoxFuture<'c, Result<T>>,
+) -> Result<T> {
+    let mut budget = Budget::after_first(options);
+    while again(&error) && budget.allows() {
+        budget.take(operation, collection).await;
+        match call().await {
+            Ok(reply) => return Ok(reply),
+            Err(failed) => error = failed,
+        }
+    }
+    Err(error)
+}
+
+impl Retrying {
+    fn judge<'a>(&'a self, model: &'a Model) -> Judge<'a> {
+        Judge {
+            collection: model.name(),
+            recent: &self.recent,
+            margin: self.options.age_margin,
+        }
+    }
+
+    fn note(&self, model: &Model, key: &Key, receipt: &Receipt) {
+        if let Some(version) = receipt.version {
+            self.recent.note(model.name(), key, version);
+        }
+    }
+
+    /// Loads documents to find out what became of writes, while an engine that went away has time
+    /// to come back.
+    async fn look(
+        &self,
+        model: &Arc<Model>,
+        keys: Vec<Key>,
+    ) -> Result<(Vec<Option<RawDocument>>, Moment)> {
+        let until = Instant::now() + self.options.resolve_within;
+        let mut pauses = self.options.pauses();
+        let most = self.inner.capabilities().max_load_keys.max(1);
+        let looked = Moment::now();
+        let mut documents = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(most) {
+            loop {
+                let request = LoadRequest::new(Arc::clone(model), keys.to_vec());
+                match self.inner.load(request).await {
+                    Ok(found) if found.len() == keys.len() => {
+                        documents.extend(found);
+                        break;
+                    }
+                    Ok(found) => {
+                        return Err(Error::internal(format!(
+                            "load replied with {} documents for {} keys",
+                            found.len(),
+                            keys.len()
+                        )));
+                    }
+                    Err(error) if error.is_retryable() && Instant::now() < until => {
+                        pause(&mut pauses).await;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok((documents, looked))
+    }
+
+    /// Carries on with a save whose first send, at `sent`, failed.
+    #[cold]
+    async fn resolve(&self, request: SaveRequest, sent: Moment, error: Error) -> Result<Receipt> {
+        let SaveRequest {
+            model,
+            write,
+            refresh,
+        } = request;
+        let mut budget = Budget::after_first(&self.options);
+        let mut progress = Progress::new(write);
+        let mut step = progress.replied(Err(error), sent, budget.allows());
+        loop {
+            step = match step {
+                Step::Done(Ok(receipt)) => {
+                    self.note(&model, &progress.write().key, &receipt);
+                    return Ok(receipt);
+                }
+                Step::Done(Err(error)) => {
+                    return Err(error
+                        .with_operation(Operation::Save)
+                        .with_collection(model.name().clone())
+                        .with_key(progress.write().key.clone()));
+                }
+                Step::Send => {
+                    budget.take(Operation::Save, Some(model.name())).await;
+                    let sent = Moment::now();
+                    let request = SaveRequest {
+                        model: Arc::clone(&model),
+                        write: progress.to_send(),
+                        refresh,
+                    };
+                    let reply = self.inner.save(request).await;
+                    progress.replied(reply, sent, budget.allows())
+                }
+                Step::Look => {
+                    let keys = vec![progress.write().key.clone()];
+                    match self.look(&model, keys).await {
+                        Ok((documents, looked)) => {
+                            let found = documents.first().and_then(Option::as_ref);
+                            let stamping = self.inner.capabilities().stamping;
+                            progress.found(found, looked, &self.judge(&model), &model, stamping)
+                        }
+                        Err(error) => progress.not_found_out(error),
+                    }
+                }
+            };
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Load for Retrying {
+    async fn load(&self, request: LoadRequest) -> Result<Vec<Option<RawDocument>>> {
+        let again = request.clone();
+        match self.inner.load(request).await {
+            Err(error) if error.is_retryable() => {
+                let what = (Operation::Load, Some(again.model.name()));
+                let call = || self.inner.load(again.clone());
+                try_again(&self.options, what, error, Error::is_retryable, call).await
+            }
+            reply => reply,
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Save for Retrying {
+    async fn save(&self, request: SaveRequest) -> Result<Receipt> {
+        let again = request.clone();
+        let sent = Moment::now();
+        match self.inner.save(request).await {
+            Ok(receipt) => {
+                self.note(&again.model, &again.write.key, &receipt);
+                Ok(receipt)
+            }
+            Err(error) if error.is_retryable() || error.kind() == ErrorKind::Indeterminate => {
+                self.resolve(again, sent, error).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Bulk for Retrying {
+    async fn bulk(&self, request: BulkRequest) -> Result<BulkReply> {
+        let reply = if request.atomic {
+            self.bulk_atomic(request.clone()).await?
+        } else {
+            self.bulk_each(request.clone()).await?
+        };
+        if Recent::is_worth(request.items.len()) {
+            for (item, outcome) in request.items.iter().zip(&reply.outcomes) {
+                if let Ok(receipt) = outcome {
+                    self.note(&request.model, item.key(), receipt);
+                }
+            }
+        }
+        Ok(reply)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Search for Retrying {
+    async fn find(&self, request: FindRequest) -> Result<Page> {
+        let name = Some(request.model.name());
+        let call = || self.inner.find(request.clone());
+        repeat(
+            &self.options,
+            (Operation::Find, name),
+            Error::is_retryable,
+            call,
+        )
+        .await
+    }
+
+    async fn count(&self, request: CountRequest) -> Result<u64> {
+        let name = Some(request.model.name());
+        let call = || self.inner.count(request.clone());
+        repeat(
+            &self.options,
+            (Operation::Count, name),
+            Error::is_retryable,
+            call,
+        )
+        .await
+    }
+}
+
+/// An `ensure` of what is there already changes nothing, so it may always be made again.
+fn is_worth_ensuring_again(error: &Error) -> bool {
+    error.is_retryable() || error.kind() == ErrorKind::Indeterminate
+}
+
+/// Waiting for the right to begin has its own limit, which trying again would multiply.
+fn is_worth_beginning_again(error: &Error) -> bool {
+    error.kind() == ErrorKind::Unavailable
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Schema for Retrying {
+    async fn ensure(&self, request: EnsureRequest) -> Result<EnsureReport> {
+        let name = Some(request.model.name());
+        let call = || self.inner.ensure(request.clone());
+        repeat(
+            &self.options,
+            (Operation::Ensure, name),
+            is_worth_ensuring_again,
+            call,
+        )
+        .await
+    }
+
+    async fn describe(&self, collection: CollectionName) -> Result<Option<CollectionDescription>> {
+        let call = || self.inner.describe(collection.clone());
+        repeat(
+            &self.options,
+            (Operation::Describe, Some(&collection)),
+            Error::is_retryable,
+            call,
+        )
+        .await
+    }
+
+    async fn drop_collection(&self, collection: CollectionName) -> Result<bool> {
+        // One that may have taken place is not made again: by then the collection may be another.
+        let call = || self.inner.drop_collection(collection.clone());
+        repeat(
+            &self.options,
+            (Operation::DropCollection, Some(&collection)),
+            Error::is_retryable,
+            call,
+        )
+        .await
+    }
+
+    async fn refresh(&self, collection: CollectionName) -> Result<()> {
+        let call = || self.inner.refresh(collection.clone());
+        repeat(
+            &self.options,
+            (Operation::Refresh, Some(&collection)),
+            Error::is_retryable,
+            call,
+        )
+        .await
+    }
+
+    async fn ready(&self, timeout: Duration) -> Result<Health> {
+        // It tries for as long as the caller said by itself.
+        self.inner.ready(timeout).await
+    }
+
+    async fn server_info(&self) -> Result<ServerInfo> {
+        let call = || self.inner.server_info();
+        repeat(
+            &self.options,
+            (Operation::ServerInfo, None),
+            Error::is_retryable,
+            call,
+        )
+        .await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Store for Retrying {
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn transact(&self) -> Option<Arc<dyn Transact>> {
+        Some(Arc::new(RetryingTransact {
+            inner: self.inner.transact()?,
+            options: Arc::clone(&self.options),
+        }))
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+}
+
+#[derive(Debug)]
+struct RetryingTransact {
+    inner: Arc<dyn Transact>,
+    options: Arc<RetryOptions>,
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Transact for RetryingTransact {
+    async fn begin(&self, options: BeginOptions) -> Result<Arc<dyn Transaction>> {
+        let call = || self.inner.begin(options);
+        repeat(
+            &self.options,
+            (Operation::Begin, None),
+            is_worth_beginning_again,
+            call,
+        )
+        .await
+    }
+}
