@@ -7,6 +7,7 @@
 //! type's [`Document`] and the codec, and makes a [`Versioned`] of the reply. Conflict retry lives
 //! here and not in a layer, because it has to load again and run the caller's closure again.
 
+mod bulk;
 mod codec;
 mod collection;
 mod context;
@@ -32,6 +33,7 @@ mod update;
 mod versioned;
 mod view;
 
+pub use bulk::{Bulk, BulkProgress};
 pub use collection::{Collection, UnchangedSave};
 pub use database::{Database, DatabaseBuilder, UuidIds};
 pub use document::{Document, IdSource};

@@ -47,9 +47,8 @@ pub enum Deleted {
     Absent,
 }
 
-/// A write that is ready to be sent, and what the document becomes when it succeeds.
-pub(crate) struct Prepared {
-    pub(crate) write: Write,
+/// What a value becomes when its write succeeds.
+pub(crate) struct Pending {
     /// The body as the store will hold it, or the selected part of it.
     stored: Body,
     /// What the value encodes to with the stamps.
@@ -112,16 +111,12 @@ impl<T: Document> Collection<T> {
     ) -> Result<(Saved, Origin, Key, Version)> {
         let model = self.model()?;
         let prepared = self.prepare_put(model, value, expected);
-        let prepared = prepared.at(Operation::Save, model)?;
-        let key = prepared.write.key.clone();
-        let receipt = self.send(model, prepared.write.clone()).await?;
+        let (write, pending) = prepared.at(Operation::Save, model)?;
+        let key = write.key.clone();
+        let receipt = self.send(model, write).await?;
         let version = version_of(&receipt).at_key(Operation::Save, model, &key)?;
-        let origin = self.settle(value, prepared, &receipt);
-        let saved = match receipt.effect {
-            Effect::Created => Saved::Created(version),
-            _ => Saved::Updated(version),
-        };
-        Ok((saved, origin, key, version))
+        let origin = self.settle(value, pending, &receipt);
+        Ok((saved_as(&receipt, version), origin, key, version))
     }
 
     /// Saves the changes made to a document, if no one else changed it since it was loaded.
@@ -142,15 +137,24 @@ impl<T: Document> Collection<T> {
     pub async fn save(&self, document: &mut Versioned<T>) -> Result<Saved> {
         let model = self.model()?;
         let prepared = self.prepare_save(model, document);
-        let Some(prepared) = prepared.at_key(Operation::Save, model, document.key())? else {
-            return match self.unchanged {
-                UnchangedSave::Skip => Ok(Saved::Unchanged(document.version())),
-                UnchangedSave::Refuse => Err(Error::invalid("the document has no changes to save"))
-                    .at_key(Operation::Save, model, document.key()),
-            };
+        let Some((write, pending)) = prepared.at_key(Operation::Save, model, document.key())?
+        else {
+            return self.unchanged(document).at(Operation::Save, model);
         };
-        let receipt = self.send(model, prepared.write.clone()).await?;
-        self.settle_document(model, document, prepared, &receipt)
+        let receipt = self.send(model, write).await?;
+        self.settle_document(document, pending, &receipt)
+            .at(Operation::Save, model)
+    }
+
+    /// What saving a document without changes comes to.
+    pub(crate) fn unchanged(&self, document: &Versioned<T>) -> Result<Saved> {
+        match self.unchanged {
+            UnchangedSave::Skip => Ok(Saved::Unchanged(document.version())),
+            UnchangedSave::Refuse => {
+                let error = Error::invalid("the document has no changes to save");
+                Err(error.with_key(document.key().clone()))
+            }
+        }
     }
 
     /// Changes parts of a document on the store's side, under what the caller expects, and hands
@@ -214,7 +218,7 @@ impl<T: Document> Collection<T> {
         model: &Model,
         value: &mut T,
         expected: Expected,
-    ) -> Result<Prepared> {
+    ) -> Result<(Write, Pending)> {
         if matches!(expected, Expected::Absent | Expected::Any) {
             value.assign_id(&*self.context.shared.ids);
         }
@@ -223,12 +227,12 @@ impl<T: Document> Collection<T> {
         let clock = &*self.context.shared.clock;
         let stamps = stamps::of_put(model, self.context.stamping(), clock, value, expected, None);
         let body = stamps::encode_with(value, stamps)?;
-        Ok(Prepared {
-            write: Write::put(key, body.clone(), expected),
+        let pending = Pending {
             stored: body.clone(),
-            known: body,
+            known: body.clone(),
             stamps,
-        })
+        };
+        Ok((Write::put(key, body, expected), pending))
     }
 
     /// Encodes the changes of a loaded document; `None` if there are none.
@@ -236,7 +240,7 @@ impl<T: Document> Collection<T> {
         &self,
         model: &Model,
         document: &mut Versioned<T>,
-    ) -> Result<Option<Prepared>> {
+    ) -> Result<Option<(Write, Pending)>> {
         let encoded = Body::encode(&**document)?;
         if document.origin().is::<T>(&encoded)? {
             return Ok(None);
@@ -252,7 +256,7 @@ impl<T: Document> Collection<T> {
         model: &Model,
         document: &mut Versioned<T>,
         encoded: Body,
-    ) -> Result<Prepared> {
+    ) -> Result<(Write, Pending)> {
         let (key, expected) = (document.key().clone(), document.version().into());
         check_same_key(&key, &T::key(document)?)?;
         let created = document.origin().created;
@@ -264,12 +268,13 @@ impl<T: Document> Collection<T> {
             false => stamps::encode_with(&mut **document, stamps)?,
         };
         let stored = stored_form::<T>(model, document.origin(), known.clone())?;
-        Ok(Prepared {
-            write: Write::put(key, stored.clone(), expected),
+        let write = Write::put(key, stored.clone(), expected);
+        let pending = Pending {
             stored,
             known,
             stamps,
-        })
+        };
+        Ok((write, pending))
     }
 
     fn prepare_part(
@@ -277,7 +282,7 @@ impl<T: Document> Collection<T> {
         model: &Model,
         document: &mut Versioned<T>,
         encoded: &Body,
-    ) -> Result<Option<Prepared>> {
+    ) -> Result<Option<(Write, Pending)>> {
         let origin = document.origin();
         let Some(selection) = origin.selection.as_deref() else {
             return Ok(None);
@@ -296,12 +301,13 @@ impl<T: Document> Collection<T> {
         let patch = stamps::onto_patch(patch, model, stamps);
         let known = stamps::encode_with(&mut **document, stamps)?;
         let stored = stored_form::<T>(model, document.origin(), known.clone())?;
-        Ok(Some(Prepared {
-            write: Write::patch(document.key().clone(), patch, document.version()),
+        let write = Write::patch(document.key().clone(), patch, document.version());
+        let pending = Pending {
             stored,
             known,
             stamps,
-        }))
+        };
+        Ok(Some((write, pending)))
     }
 
     pub(crate) fn prepare_patch(
@@ -323,28 +329,26 @@ impl<T: Document> Collection<T> {
     /// Makes of a saved document what the store made of it.
     pub(crate) fn settle_document(
         &self,
-        model: &Model,
         document: &mut Versioned<T>,
-        prepared: Prepared,
+        pending: Pending,
         receipt: &Receipt,
     ) -> Result<Saved> {
-        let version = version_of(receipt).at_key(Operation::Save, model, document.key())?;
+        let version = version_of(receipt).map_err(|e| e.with_key(document.key().clone()))?;
         let selection = document.origin().selection.clone();
         let created = document.origin().created;
-        let mut origin = self.settle(&mut **document, prepared, receipt);
+        let mut origin = self.settle(&mut **document, pending, receipt);
         origin.created = origin.created.or(created);
         document.settle(version, origin.selected(selection));
-        Ok(Saved::Updated(version))
+        Ok(saved_as(receipt, version))
     }
 
     /// Writes the stamps of a successful write into its value, and tells what it is saved as.
-    pub(crate) fn settle(&self, value: &mut T, prepared: Prepared, receipt: &Receipt) -> Origin {
-        let Prepared {
+    pub(crate) fn settle(&self, value: &mut T, pending: Pending, receipt: &Receipt) -> Origin {
+        let Pending {
             stored,
             known,
             stamps,
-            ..
-        } = prepared;
+        } = pending;
         if self.context.stamping() == Stamping::Handle {
             stamps::take_over(value, stamps);
             return Origin::new(stored, Some(known), value.created());
@@ -409,7 +413,14 @@ fn check_key_fields(patch: &Patch, key_fields: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn version_of(receipt: &Receipt) -> Result<Version> {
+fn saved_as(receipt: &Receipt, version: Version) -> Saved {
+    match receipt.effect {
+        Effect::Created => Saved::Created(version),
+        _ => Saved::Updated(version),
+    }
+}
+
+pub(crate) fn version_of(receipt: &Receipt) -> Result<Version> {
     let version = receipt.version;
     version.ok_or_else(|| Error::internal("the store acknowledged a write without a version"))
 }
