@@ -1,7 +1,83 @@
-//! The facade.
+//! Typed documents with optimistic concurrency in every write, over any engine.
+//!
+//! A type derives [`Document`]; a [`Database`] hands out its [`Collection`]; what is loaded is a
+//! [`Versioned`] value, and saving it fails with [`ErrorKind::Conflict`] if someone else was
+//! faster.
+//!
+//! # Examples
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use strongroom::prelude::*;
+//!
+//! #[derive(Document, Serialize, Deserialize, Clone, Debug)]
+//! #[document(collection = "users")]
+//! struct User {
+//!     #[document(id)]
+//!     username: String,
+//!     #[document(indexed)]
+//!     region: String,
+//!     #[document(created)]
+//!     created_at: Option<Timestamp>,
+//!     logins: u64,
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! let db = strongroom::connect("memory:").await?;
+//! let users = db.collection::<User>();
+//! users.ensure().await?;
+//!
+//! let ada = User {
+//!     username: "ada".into(),
+//!     region: "eu".into(),
+//!     created_at: None,
+//!     logins: 0,
+//! };
+//! let mut ada = users.insert(ada).await?;
+//! assert!(ada.created_at.is_some());
+//!
+//! ada.logins += 1;
+//! assert!(matches!(users.save(&mut ada).await?, Saved::Updated(_)));
+//! assert!(matches!(users.save(&mut ada).await?, Saved::Unchanged(_)));
+//!
+//! users.update("ada", |user| user.logins += 1).await?;
+//! ada.logins = 0;
+//! let error = users.save(&mut ada).await.unwrap_err();
+//! assert_eq!(error.kind(), ErrorKind::Conflict);
+//!
+//! let f = User::fields();
+//! let page = users
+//!     .find(f.region().eq("eu").and(f.logins().gte(2)))
+//!     .sort(f.logins().desc())
+//!     .limit(50)
+//!     .page()
+//!     .await?;
+//! assert_eq!(page.len(), 1);
+//! # strongroom::Result::Ok(())
+//! # }).unwrap();
+//! ```
+//!
+//! The layers of the library are modules: [`handle`] is what users hold, [`store`] the trait
+//! family that adapters implement, [`layers`] what wraps any store, [`memory`] the store in
+//! memory, [`model`], [`query`] and [`patch`] the vocabulary.
+//!
+//! # Features
+//!
+//! - `sqlite` (default): the embedded engine.
+//! - `derive` (default): `#[derive(Document)]` and `#[derive(Object)]`.
 
+mod connect;
+pub mod prelude;
+
+pub use connect::{connect, open};
 #[doc(hidden)]
 pub use strongroom_core::__private;
-pub use strongroom_core::handle::Document;
+pub use strongroom_core::handle::{
+    Collection, Database, Document, RetryPolicy, Saved, Tx, Versioned, retry_on_conflict,
+};
+pub use strongroom_core::{
+    Error, ErrorKind, Operation, Result, clock, error, handle, layers, memory, model, patch, query,
+    store,
+};
 #[cfg(feature = "derive")]
 pub use strongroom_derive::{Document, Object};

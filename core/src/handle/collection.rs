@@ -85,9 +85,13 @@ impl<T: Document> Collection<T> {
         self.setup.model()
     }
 
-    /// What is selected, as documents remember it.
-    pub(crate) fn selected(&self) -> Result<Option<Arc<SourceFilter>>> {
-        self.selection.get()
+    /// The model, and what is selected, as documents remember it.
+    pub(crate) fn selected(
+        &self,
+        operation: Operation,
+    ) -> Result<(&Arc<Model>, Option<Arc<SourceFilter>>)> {
+        let model = self.model()?;
+        Ok((model, self.selection.get().at(operation, model)?))
     }
 
     /// Creates the collection, or adds the fields that the model has more. What is there is never

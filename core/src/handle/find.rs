@@ -224,8 +224,7 @@ impl<T: Document> Find<T> {
         limit: usize,
         read: impl Fn(&Collection<T>, &Model, RawDocument, Option<&Arc<SourceFilter>>) -> Result<R>,
     ) -> Result<Page<T, R>> {
-        let model = self.collection.model()?;
-        let selection = self.collection.selected()?;
+        let (model, selection) = self.collection.selected(Operation::Find)?;
         if !(1..=MAX_PAGE).contains(&limit) {
             return Err(Error::invalid(format!(
                 "a page has 1 to {MAX_PAGE} documents, not {limit}"

@@ -26,8 +26,8 @@ impl<T: Document> Collection<T> {
     /// `Invalid` for a key that is not allowed, or without the routing that the collection
     /// demands; `Codec` if the body does not fit the type; `Unavailable`, `Timeout`, `Contended`.
     pub async fn get(&self, key: impl IntoKey) -> Result<Option<Versioned<T>>> {
-        let (model, selection) = (self.model()?, self.selected()?);
-        let key = key.into_key()?;
+        let (model, selection) = self.selected(Operation::Load)?;
+        let key = key.into_key().at(Operation::Load, model)?;
         match self
             .load_one(model, &key, source_of(selection.as_ref()))
             .await?
@@ -44,8 +44,8 @@ impl<T: Document> Collection<T> {
     ///
     /// As for [`get`](Self::get).
     pub async fn get_as<V: DeserializeOwned>(&self, key: impl IntoKey) -> Result<Option<View<V>>> {
-        let (model, selection) = (self.model()?, self.selected()?);
-        let key = key.into_key()?;
+        let (model, selection) = self.selected(Operation::Load)?;
+        let key = key.into_key().at(Operation::Load, model)?;
         match self
             .load_one(model, &key, source_of(selection.as_ref()))
             .await?
@@ -66,9 +66,11 @@ impl<T: Document> Collection<T> {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<Option<Versioned<T>>>> {
-        let (model, selection) = (self.model()?, self.selected()?);
+        let (model, selection) = self.selected(Operation::Load)?;
         let keys = keys.into_iter().map(K::into_key);
-        let keys = keys.collect::<Result<Vec<_>>>()?;
+        let keys = keys
+            .collect::<Result<Vec<_>>>()
+            .at(Operation::Load, model)?;
         let loaded = self
             .load_many(model, keys, source_of(selection.as_ref()))
             .await?;
@@ -86,7 +88,7 @@ impl<T: Document> Collection<T> {
     /// As for [`get`](Self::get).
     pub async fn exists(&self, key: impl IntoKey) -> Result<bool> {
         let model = self.model()?;
-        let key = key.into_key()?;
+        let key = key.into_key().at(Operation::Load, model)?;
         let nothing = SourceFilter::Include(Vec::new());
         Ok(self.load_one(model, &key, nothing).await?.is_some())
     }
