@@ -50,10 +50,6 @@ impl Context {
         &self.store
     }
 
-    pub(crate) fn form(&self) -> Form {
-        self.form
-    }
-
     pub(crate) fn capabilities(&self) -> &Capabilities {
         self.store.capabilities()
     }

@@ -19,6 +19,7 @@
     reason = "this is test code: a case ends by panicking, and says what it did not have to check"
 )]
 
+mod alter;
 mod cases;
 mod context;
 mod cut;
@@ -31,6 +32,7 @@ mod run;
 mod setup;
 mod suite;
 
+pub use alter::{Alter, altered};
 pub use failure::{Failure, Outcome};
 pub use form::Form;
 pub use run::{check, outcome};

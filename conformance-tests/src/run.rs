@@ -1,8 +1,10 @@
-//! Runs one case: a runtime, a store in one form, a deadline, and the case on a task of its own.
+//! Runs one case: a runtime of its own, a store in one form, a deadline.
 
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::runtime::Builder;
 
 use crate::cases;
@@ -42,22 +44,19 @@ pub fn outcome<S: Setup>(setup: S, form: Form, case: &str) -> Outcome {
     let outcome = runtime.block_on(async {
         let context = Arc::new(Context::new(Arc::new(setup), form).await);
         let patience = context.settings().patience;
-        let mut task = tokio::spawn((found.run)(context.clone()));
-        match tokio::time::timeout(patience, &mut task).await {
+        let case = AssertUnwindSafe((found.run)(context.clone())).catch_unwind();
+        match tokio::time::timeout(patience, case).await {
             Ok(Ok(outcome)) => {
                 context.finish().await;
                 outcome
             }
-            Ok(Err(error)) => Err(match error.try_into_panic() {
-                Ok(panic) => Failure::new(format!("it panicked: {}", panic_text(&*panic))),
-                Err(error) => Failure::new(format!("its task ended: {error}")),
-            }),
-            Err(_) => {
-                task.abort();
-                Err(Failure::new(format!(
-                    "it did not end within {patience:?}: a call hangs, or the store is too slow for these settings"
-                )))
-            }
+            Ok(Err(panic)) => Err(Failure::new(format!(
+                "it panicked: {}",
+                panic_text(&*panic)
+            ))),
+            Err(_) => Err(Failure::new(format!(
+                "it did not end within {patience:?}: a call hangs, or the store is too slow for these settings"
+            ))),
         }
     });
     // A call that hangs in a thread must not keep the test from ending.

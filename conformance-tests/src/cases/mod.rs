@@ -2,20 +2,25 @@
 
 mod bodies;
 mod bulk;
+mod cancel;
+mod capabilities;
 mod ids;
+mod limits;
 mod linear;
 mod loads;
 mod names;
 mod patches;
+mod races;
 mod routing;
 mod schema;
+mod transactions;
 mod unique;
 mod versions;
 mod writes;
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::LocalBoxFuture;
 
 use crate::context::Context;
 use crate::failure::Outcome;
@@ -25,7 +30,7 @@ pub(crate) struct Case {
     /// Its name, `family::case`.
     pub(crate) name: &'static str,
     /// Runs it.
-    pub(crate) run: fn(Arc<Context>) -> BoxFuture<'static, Outcome>,
+    pub(crate) run: fn(Arc<Context>) -> LocalBoxFuture<'static, Outcome>,
 }
 
 /// Hands the list of all cases to another macro of this crate. A case that is written and not
@@ -60,6 +65,62 @@ macro_rules! __with_cases {
                 count_writes_where_counted
                 do_not_return_after_delete
                 do_not_return_after_drop
+            }
+            races {
+                increments
+                creates_have_one_winner
+                savers_at_one_version_have_one_winner
+                deleters_at_one_version_have_one_winner
+                delete_and_create_again
+                atomic_bulks_keep_a_sum
+            }
+            limits {
+                keys
+                bodies
+                loads_and_bulks
+                pages
+                filters_and_sorts
+                undeclared_fields_are_refused
+            }
+            capabilities {
+                name_the_engine
+                searches_lag_only_where_said
+                stamps_come_from_who_is_said
+                closed_stores_say_so
+                durable_means_it_is_there_again
+                two_stores_on_the_same_data
+                refused_before_any_call
+            }
+            transactions {
+                commit_makes_all_visible
+                rollback_undoes_all
+                dropping_undoes_all
+                abandoning_undoes_all
+                closing_undoes_all
+                refusals_doom_nothing
+                unique_violations_doom
+                savepoints
+                rollback_with_an_open_savepoint
+                lose_no_update
+                writers_outside_wait_their_turn
+                readers_outside_see_what_is_committed
+                snapshots_stand_still
+                span_collections
+            }
+            cancel {
+                creates
+                replacements
+                patches
+                deletes
+                bulks
+                atomic_bulks
+                saves_among_others
+                reads
+                schema_changes
+                begins
+                calls_within_transactions
+                commits
+                rollbacks
             }
             linear { saves_loads_and_deletes with_calls_cut_off }
             loads {
