@@ -14,7 +14,8 @@
 //! - `transaction` is a copy of the state that becomes the committed one, or is dropped.
 //!
 //! A save alone finds its collection unshared and changes it in place, in logarithmic time. A
-//! transaction pays for a copy of each collection that it writes to.
+//! transaction pays for a copy of each collection that it writes to. Searches look at every
+//! document of their collection, and writes wait for them.
 
 mod collection;
 mod schema;

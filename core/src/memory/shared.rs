@@ -21,17 +21,12 @@ use crate::store::Capabilities;
 pub(super) struct Shared {
     committed: RwLock<State>,
     turn: Arc<Semaphore>,
-    life: Mutex<Life>,
+    /// The outermost open transaction, so that closing can end it.
+    open: Mutex<Weak<Scope>>,
     closed: AtomicBool,
     moment: Moment,
     wait: Duration,
     capabilities: Capabilities,
-}
-
-/// The outermost open transaction, so that closing can end it.
-#[derive(Debug, Default)]
-struct Life {
-    open: Weak<Scope>,
 }
 
 /// Where a write takes its time and the version of a new document from.
@@ -67,7 +62,7 @@ impl Shared {
         Self {
             committed: RwLock::default(),
             turn: Arc::new(Semaphore::new(1)),
-            life: Mutex::default(),
+            open: Mutex::default(),
             closed: AtomicBool::new(false),
             moment: Moment {
                 clock: options.clock,
@@ -164,9 +159,9 @@ impl Shared {
 
     /// Notes the transaction that holds the turn, unless the store was closed meanwhile.
     pub(super) fn register(&self, scope: &Arc<Scope>) -> Result<()> {
-        let mut life = self.life();
+        let mut open = self.open();
         self.check_open()?;
-        life.open = Arc::downgrade(scope);
+        *open = Arc::downgrade(scope);
         Ok(())
     }
 
@@ -182,9 +177,9 @@ impl Shared {
     pub(super) async fn close(&self) -> Result<()> {
         let open = {
             // Under the lock, so that no transaction begins unnoticed between the two steps.
-            let life = self.life();
+            let open = self.open();
             self.closed.store(true, Ordering::SeqCst);
-            life.open.upgrade()
+            open.upgrade()
         };
         if let Some(scope) = open {
             scope.end();
@@ -203,8 +198,8 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn life(&self) -> MutexGuard<'_, Life> {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    fn open(&self) -> MutexGuard<'_, Weak<Scope>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

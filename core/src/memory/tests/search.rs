@@ -239,6 +239,7 @@ proptest! {
                 let page = store.find(request.clone()).await.unwrap();
                 assert!(page.documents.len() <= limit);
                 seen.extend(ids(&page));
+                assert!(seen.len() <= documents.len(), "pages repeat themselves");
                 // Cursors travel as text.
                 let text = page.next.map(|cursor| cursor.to_string());
                 let Some(text) = text else { break };

@@ -199,12 +199,15 @@ async fn savepoints_nest() {
     inner.rollback().await.unwrap();
     assert_eq!(count(&*outer, &model).await, 2);
     let again = begin(&*outer).await.unwrap();
+    // One that is over does not open its parent while another is open there.
+    drop(inner);
+    let outcome = put(&*outer, &model, "d", "{}", Expected::Absent).await;
+    assert_eq!(kind(outcome), Invalid);
     put(&*again, &model, "d", "{}", Expected::Absent)
         .await
         .unwrap();
     again.commit().await.unwrap();
-    // One that is over does not disturb those that come after it.
-    drop((inner, again));
+    drop(again);
     outer.commit().await.unwrap();
     assert_eq!(count(&*tx, &model).await, 3);
     assert_eq!(count(&store, &model).await, 0);
