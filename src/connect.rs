@@ -34,7 +34,7 @@ const SCHEMES: &[(&str, Option<&str>)] = &[("memory:", None)];
 ///
 /// let error = strongroom::connect("mongodb://localhost").await.unwrap_err();
 /// assert_eq!(error.kind(), strongroom::ErrorKind::Config);
-/// # strongroom::Result::Ok(())
+/// # Ok::<(), strongroom::Error>(())
 /// # }).unwrap();
 /// ```
 pub async fn connect(url: &str) -> Result<Database> {

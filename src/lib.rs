@@ -53,7 +53,7 @@
 //!     .page()
 //!     .await?;
 //! assert_eq!(page.len(), 1);
-//! # strongroom::Result::Ok(())
+//! # Ok::<(), strongroom::Error>(())
 //! # }).unwrap();
 //! ```
 //!

@@ -1,5 +1,9 @@
 //! A database in memory whose calls are counted and can be made to fail.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "helpers of tests, of which each test file uses a part"
+)]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

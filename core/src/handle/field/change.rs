@@ -175,10 +175,7 @@ mod tests {
         let path = |p: &str| p.parse().unwrap();
         let pairs = [
             (name.set("Ada"), Patch::new().set(path("name"), "Ada")),
-            (
-                name.set(&ada),
-                Patch::new().set(path("name"), "Ada"),
-            ),
+            (name.set(&ada), Patch::new().set(path("name"), "Ada")),
             (name.unset(), Patch::new().unset(path("name"))),
             (logins.set(3), Patch::new().set(path("logins"), 3)),
             (
