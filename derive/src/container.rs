@@ -53,7 +53,7 @@ impl<'a> Container<'a> {
         }
         let fields: Vec<Field> = fields
             .iter()
-            .filter_map(|field| Field::analyse(field, serde.rename_all, errors))
+            .filter_map(|field| Field::analyse(field, &input.ident, serde.rename_all, errors))
             .collect();
         let mut names = HashMap::new();
         for field in &fields {

@@ -367,7 +367,8 @@ fn lazy_property(private: &Path, field: &Field) -> Option<TokenStream> {
         quote_spanned! {path.span()=>
             #private::Resolver::Page(|database, documents| ::std::boxed::Box::pin(async move {
                 let values: ::std::vec::Vec<#value> = #path(database, documents).await?;
-                let properties = documents.iter().map(|document| &document.#ident);
+                let properties =
+                    ::core::iter::Iterator::map(documents.iter(), |document| &document.#ident);
                 #private::settle_all(#json, properties, values)
             }))
         }

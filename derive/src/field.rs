@@ -48,8 +48,13 @@ pub(crate) struct Flags {
 }
 
 impl Field {
-    /// Looks at a field; `None` if it is no part of the document or wrong beyond use.
-    pub(crate) fn analyse(field: &syn::Field, case: Case, errors: &mut Errors) -> Option<Self> {
+    /// Looks at a field of the struct `of`; `None` if it is no part of the document or wrong beyond use.
+    pub(crate) fn analyse(
+        field: &syn::Field,
+        of: &Ident,
+        case: Case,
+        errors: &mut Errors,
+    ) -> Option<Self> {
         let ident = field.ident.clone()?;
         let attributes = FieldAttributes::parse(&field.attrs, errors);
         let serde = FieldSerde::parse(&field.attrs, errors);
@@ -78,7 +83,7 @@ impl Field {
         Some(Self {
             ident,
             visibility: field.vis.clone(),
-            ty: field.ty.clone(),
+            ty: types::without_self(&field.ty, of),
             json,
             role,
             id: attributes.id,

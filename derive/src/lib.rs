@@ -31,7 +31,13 @@ mod types;
 /// fields. The struct derives serde's `Serialize` and `Deserialize` too: a document is stored as
 /// the JSON object that serde writes, under the names that serde gives its fields.
 ///
-/// ```ignore
+/// ```
+/// # extern crate strongroom_core as strongroom;
+/// # use strongroom::handle::Document as _;
+/// use serde::{Deserialize, Serialize};
+/// use strongroom::model::{Kind, Timestamp};
+/// use strongroom_derive::Document;
+///
 /// #[derive(Document, Serialize, Deserialize)]
 /// #[document(collection = "users")]
 /// struct User {
@@ -45,6 +51,18 @@ mod types;
 ///     created_at: Option<Timestamp>,
 ///     logins: u64,
 /// }
+///
+/// # fn main() -> strongroom::Result<()> {
+/// let f = User::fields();
+/// let filter = f.region().eq("eu").and(f.logins().gte(3));
+/// let patch = f.logins().increment(1).and(f.region().set("us"));
+///
+/// let model = User::model()?;
+/// filter.check(&model)?;
+/// patch.check()?;
+/// assert!(model.field("bio").is_some_and(|field| field.kind == Kind::Text));
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// # On the struct
@@ -85,6 +103,59 @@ mod types;
 ///   `async fn(&Database, &Self) -> Result<V>`. It is never stored, which serde must be told:
 ///   `#[serde(default, skip_serializing_if = "Lazy::is_hidden")]`.
 ///
+/// # References and lazy properties
+///
+/// ```
+/// # extern crate strongroom_core as strongroom;
+/// # use std::sync::Arc;
+/// use serde::{Deserialize, Serialize};
+/// use strongroom::handle::{Database, Lazy, Ref, Resolve, output_json};
+/// use strongroom::memory::MemoryStore;
+/// use strongroom_derive::Document;
+///
+/// #[derive(Document, Serialize, Deserialize)]
+/// #[document(collection = "teams")]
+/// struct Team {
+///     #[document(id)]
+///     name: String,
+/// }
+///
+/// #[derive(Document, Serialize, Deserialize)]
+/// #[document(collection = "people")]
+/// struct Person {
+///     #[document(id)]
+///     name: String,
+///     team: Ref<Team>,
+///     #[document(lazy = greetings)]
+///     #[serde(default, skip_serializing_if = "Lazy::is_hidden")]
+///     greeting: Lazy<String>,
+/// }
+///
+/// async fn greetings(_: &Database, people: &[&Person]) -> strongroom::Result<Vec<String>> {
+///     Ok(people.iter().map(|person| format!("hello {}", person.name)).collect())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> strongroom::Result<()> {
+/// let db = Database::new(Arc::new(MemoryStore::new()));
+/// let (teams, people) = (db.collection::<Team>(), db.collection::<Person>());
+/// teams.ensure().await?;
+/// people.ensure().await?;
+/// let red = teams.insert(Team { name: "red".into() }).await?;
+/// let ada = Person { name: "ada".into(), team: Ref::from(&red), greeting: Lazy::new() };
+/// let ada = people.insert(ada).await?;
+/// assert!(ada.team.get().is_none());
+///
+/// people.resolve([&ada], Resolve::all()).await?;
+/// assert_eq!(ada.team.require()?.name, "red");
+/// assert_eq!(
+///     output_json(&*ada)?,
+///     r#"{"greeting":"hello ada","name":"ada","team":{"name":"red"}}"#
+/// );
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # What serde says
 ///
 /// `rename`, `rename_all`, `skip` and `skip_serializing` are honoured: paths have the names that
@@ -103,13 +174,32 @@ pub fn derive_document(input: TokenStream) -> TokenStream {
 ///
 /// A handle of the object hands out handles of its fields: `User::fields().address().city()`.
 ///
-/// ```ignore
+/// ```
+/// # extern crate strongroom_core as strongroom;
+/// use serde::{Deserialize, Serialize};
+/// use strongroom::query::Filter;
+/// use strongroom_derive::{Document, Object};
+///
 /// #[derive(Object, Serialize, Deserialize)]
 /// struct Address {
 ///     #[document(indexed)]
 ///     city: String,
 ///     street: String,
 /// }
+///
+/// #[derive(Document, Serialize, Deserialize)]
+/// #[document(collection = "users")]
+/// struct User {
+///     #[document(id(generated))]
+///     id: String,
+///     address: Option<Address>,
+/// }
+///
+/// # fn main() -> strongroom::Result<()> {
+/// let filter = User::fields().address().city().eq("Paris");
+/// assert_eq!(filter, Filter::eq("address.city", "Paris")?);
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// The attributes are those of [`Document`], without the ones that speak of a whole document:

@@ -3,7 +3,30 @@
 //! The kind of a field comes from the `FieldType` trait, which no alias can fool. Names are only
 //! looked at where the user has said the kind, and there is no trait to ask.
 
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::{GenericArgument, PathArguments, Type};
+
+/// The type with the struct's name for `Self`, so that it means the same outside the struct.
+pub(crate) fn without_self(ty: &Type, name: &Ident) -> Type {
+    fn named(tokens: TokenStream, name: &Ident) -> TokenStream {
+        tokens
+            .into_iter()
+            .map(|token| match token {
+                TokenTree::Ident(ident) if ident == "Self" => {
+                    TokenTree::Ident(Ident::new(&name.to_string(), ident.span()))
+                }
+                TokenTree::Group(group) => {
+                    let mut inner = Group::new(group.delimiter(), named(group.stream(), name));
+                    inner.set_span(group.span());
+                    TokenTree::Group(inner)
+                }
+                other => other,
+            })
+            .collect()
+    }
+    syn::parse2(named(ty.to_token_stream(), name)).unwrap_or_else(|_| ty.clone())
+}
 
 /// The name of the last segment of a type's path.
 pub(crate) fn name(ty: &Type) -> Option<String> {
@@ -64,8 +87,6 @@ pub(crate) fn is_bytes(ty: &Type) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use quote::ToTokens;
-
     use super::*;
 
     #[test]
@@ -75,6 +96,11 @@ mod tests {
         assert_eq!(shown(without_option(&ty)), "std::vec::Vec<Option<String>>");
         assert_eq!(element(&ty).map(shown).as_deref(), Some("Option<String>"));
         assert_eq!(shown(innermost(&ty)), "String");
+        let named = without_self(
+            &syn::parse_quote!([Vec<(Self, Selfish)>; 2]),
+            &syn::parse_quote!(User),
+        );
+        assert_eq!(shown(&named), "[Vec<(User,Selfish)>;2]");
         assert!(is_bytes(&syn::parse_quote!(Option<Vec<u8>>)));
         assert!(is_bytes(&syn::parse_quote!([u8; 4])));
         assert!(!is_bytes(&syn::parse_quote!(Vec<u16>)));

@@ -70,7 +70,7 @@ async fn members(database: &Database, teams: &[&Team]) -> Result<Vec<Vec<Person>
     let people = database.collection::<Person>();
     let mut members = Vec::new();
     for team in teams {
-        let filter = Person::fields().team().eq(&Ref::new(&team.name)?);
+        let filter = Person::fields().team().eq(&Ref::to(&team.name)?);
         let page = people.find(filter).page().await?;
         members.push(page.into_iter().map(|p| p.into_inner()).collect());
     }
@@ -131,8 +131,8 @@ struct World {
 fn person(id: &str, team: Option<&str>, friends: &[&str]) -> Person {
     Person {
         id: id.to_owned(),
-        team: team.map(|team| Ref::new(team).unwrap()),
-        friends: friends.iter().map(|f| Ref::new(*f).unwrap()).collect(),
+        team: team.map(|team| Ref::to(team).unwrap()),
+        friends: friends.iter().map(|f| Ref::to(*f).unwrap()).collect(),
         home: None,
         password: "hunter2".to_owned(),
         greeting: Lazy::new(),
@@ -152,7 +152,7 @@ async fn world() -> World {
     for (name, lead) in [("red", Some("ada")), ("blue", None)] {
         let team = Team {
             name: name.to_owned(),
-            lead: lead.map(|lead| Ref::new(lead).unwrap()),
+            lead: lead.map(|lead| Ref::to(lead).unwrap()),
             budget: "secret".to_owned(),
             members: Lazy::new(),
         };
@@ -165,7 +165,7 @@ async fn world() -> World {
     cities.insert(city).await.unwrap();
     let mut ada = person("ada", Some("red"), &["bob", "ada", "bob"]);
     ada.home = Some(Home {
-        city: Ref::new(("fr", "paris")).unwrap(),
+        city: Ref::to(("fr", "paris")).unwrap(),
     });
     people.insert(ada).await.unwrap();
     for person in [
@@ -327,14 +327,14 @@ async fn output_shows_what_is_loaded_and_no_secrets() {
 async fn filters_and_patches_by_reference() {
     let world = world().await;
     let f = Person::fields();
-    let red = Ref::<Team>::new("red").unwrap();
+    let red = Ref::<Team>::to("red").unwrap();
     let ids = async |filter: Filter| {
         let page = world.people.find(filter).page().await.unwrap();
         page.iter().map(|p| p.id.clone()).collect::<Vec<_>>()
     };
     assert_eq!(ids(f.team().eq(&red)).await, ["ada", "bob"]);
     assert_eq!(
-        ids(f.team().is_in([&red, &Ref::new("blue").unwrap()]))
+        ids(f.team().is_in([&red, &Ref::to("blue").unwrap()]))
             .await
             .len(),
         3
@@ -352,7 +352,7 @@ async fn filters_and_patches_by_reference() {
     );
     assert!(ids(f.team().eq(&paris_team())).await.is_empty());
     assert_eq!(ids(f.team().exists()).await.len(), 3);
-    let friend = Ref::new("ada").unwrap();
+    let friend = Ref::to("ada").unwrap();
     let patch = f.team().set(&red).and(f.friends().append([friend]));
     world
         .people
@@ -365,7 +365,7 @@ async fn filters_and_patches_by_reference() {
 }
 
 fn paris_team() -> Ref<Team> {
-    Ref::new(("fr", "paris")).unwrap()
+    Ref::to(("fr", "paris")).unwrap()
 }
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);

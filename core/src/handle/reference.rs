@@ -25,6 +25,24 @@ use crate::query::Filter;
 /// [`Output`], and is never stored. Nothing here touches a store.
 ///
 /// Two references are equal if they lead to the same key, whatever was loaded.
+///
+/// # Examples
+///
+/// ```
+/// use serde::Deserialize;
+/// use strongroom_core::handle::Ref;
+///
+/// #[derive(Deserialize)]
+/// struct Team {
+///     lead: Ref<Person>,
+/// }
+/// # struct Person;
+///
+/// let team: Team = serde_json::from_str(r#"{"lead":"ada"}"#).unwrap();
+/// assert_eq!(team.lead, Ref::to("ada")?);
+/// assert!(team.lead.get().is_none() && team.lead.require().is_err());
+/// # Ok::<(), strongroom_core::Error>(())
+/// ```
 pub struct Ref<T> {
     key: Key,
     /// Empty until loaded; then the document, or `None` if there was none.
@@ -32,25 +50,14 @@ pub struct Ref<T> {
 }
 
 impl<T> Ref<T> {
-    /// A reference to the document of a key, not loaded.
-    #[must_use]
-    pub fn to(key: &Key) -> Self {
-        Self {
-            key: key.clone(),
-            slot: OnceLock::new(),
-        }
-    }
-
-    /// A reference by what names a document: an id, a `(routing, id)` pair, a document.
+    /// A reference by what names a document: an id, a `(routing, id)` pair, a key, a document.
+    /// It is not loaded.
     ///
     /// # Errors
     ///
     /// `Invalid` if that is no key.
-    pub fn new(key: impl IntoKey) -> Result<Self> {
-        Ok(Self {
-            key: key.into_key()?,
-            slot: OnceLock::new(),
-        })
+    pub fn to(key: impl IntoKey) -> Result<Self> {
+        key.into_key().map(Self::from)
     }
 
     /// The key of the document.
@@ -120,10 +127,20 @@ impl<T> Ref<T> {
     }
 }
 
+impl<T> From<Key> for Ref<T> {
+    /// A reference to the document of a key, not loaded.
+    fn from(key: Key) -> Self {
+        Self {
+            key,
+            slot: OnceLock::new(),
+        }
+    }
+}
+
 impl<T> From<&Versioned<T>> for Ref<T> {
     /// A reference to this document, not loaded.
     fn from(document: &Versioned<T>) -> Self {
-        Self::to(document.key())
+        Self::from(document.key().clone())
     }
 }
 
@@ -186,8 +203,7 @@ impl<'de, T> Deserialize<'de> for Ref<T> {
             }
         }
 
-        let key = deserializer.deserialize_any(KeyVisitor)?;
-        Ok(Self::to(&key))
+        deserializer.deserialize_any(KeyVisitor).map(Self::from)
     }
 }
 
@@ -331,7 +347,7 @@ mod tests {
 
     #[test]
     fn says_what_was_loaded() {
-        let mut reference = Ref::<Unloaded>::new("ada").unwrap();
+        let mut reference = Ref::<Unloaded>::to("ada").unwrap();
         assert!(!reference.is_loaded() && !reference.is_missing());
         assert!(reference.get().is_none());
         let error = reference.require().err().unwrap();
@@ -345,7 +361,7 @@ mod tests {
         );
         reference.unload();
         assert!(!reference.is_missing());
-        assert!(Ref::<Unloaded>::new("").is_err());
+        assert!(Ref::<Unloaded>::to("").is_err());
         assert_eq!(format!("{reference:?}"), r#"Ref("ada")"#);
     }
 }
