@@ -1,5 +1,8 @@
 //! From a URL to a store.
 
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
 use std::sync::Arc;
 
 use strongroom_core::handle::Database;
@@ -8,13 +11,23 @@ use strongroom_core::store::Store;
 use strongroom_core::{Error, ErrorKind, Operation, Result};
 
 /// What each scheme needs, in the order in which errors list them.
-const SCHEMES: &[(&str, Option<&str>)] = &[("memory:", None)];
+const SCHEMES: &[(&str, Option<&str>)] = &[("memory:", None), ("sqlite:", Some("sqlite"))];
 
 /// Opens the store that a URL names, and a [`Database`] over it with default settings.
 ///
 /// | URL | store | feature |
 /// | --- | --- | --- |
 /// | `memory:` | in memory, gone with the last handle | |
+/// | `sqlite://app.db`, `sqlite:///var/lib/app.db` | a file of SQLite, relative or absolute | `sqlite` |
+/// | `sqlite::memory:` | SQLite in memory | `sqlite` |
+///
+/// In a path `%20` and its like stand for the byte that they name, so that a path may hold `?`,
+/// `#` and `%`. A URL of SQLite takes these parameters, joined by `&` after a `?`:
+///
+/// - `synchronous`: `full` (default) or `normal`;
+/// - `busy_timeout_ms`: how long to wait for a lock of another process;
+/// - `readers`: how many connections read at once;
+/// - `create`: `true` (default), or `false` to refuse a file that is not there.
 ///
 /// For other settings open the store by its own options and hand it to [`Database::builder`].
 /// Dropping the future leaves nothing open; a file may have been created.
@@ -63,6 +76,12 @@ async fn open_store(url: &str) -> Result<Arc<dyn Store>> {
         "memory" if rest.is_empty() => Ok(Arc::new(MemoryStore::new())),
         "memory" => Err(config(
             "the URL of the store in memory is memory: and no more",
+        )),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => sqlite::open(rest).await,
+        #[cfg(not(feature = "sqlite"))]
+        "sqlite" => Err(config(
+            "scheme sqlite: is not built in: switch on the feature `sqlite` of strongroom",
         )),
         _ => Err(config(format!(
             "scheme {scheme:?} is unknown; known are {}",

@@ -63,7 +63,7 @@
 //!
 //! # Features
 //!
-//! - `sqlite` (default): the embedded engine.
+//! - `sqlite` (default): the embedded engine, `sqlite://` in [`connect`].
 //! - `derive` (default): `#[derive(Document)]` and `#[derive(Object)]`.
 
 mod connect;
@@ -81,3 +81,5 @@ pub use strongroom_core::{
 };
 #[cfg(feature = "derive")]
 pub use strongroom_derive::{Document, Object};
+#[cfg(feature = "sqlite")]
+pub use strongroom_sqlite as sqlite;

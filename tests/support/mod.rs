@@ -19,7 +19,7 @@ use strongroom::{Error, Operation, Result};
 
 /// What went down to the store.
 #[derive(Clone, Debug, Default)]
-pub struct Spy {
+pub(crate) struct Spy {
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -34,27 +34,27 @@ struct Seen {
 
 impl Spy {
     /// The operations since the last time this was asked.
-    pub fn take(&self) -> Vec<Operation> {
+    pub(crate) fn take(&self) -> Vec<Operation> {
         std::mem::take(&mut self.seen.lock().unwrap().calls)
     }
 
     /// The single writes since the last time this was asked.
-    pub fn take_writes(&self) -> Vec<Write> {
+    pub(crate) fn take_writes(&self) -> Vec<Write> {
         std::mem::take(&mut self.seen.lock().unwrap().writes)
     }
 
     /// The loads since the last time this was asked.
-    pub fn take_loads(&self) -> Vec<LoadRequest> {
+    pub(crate) fn take_loads(&self) -> Vec<LoadRequest> {
         std::mem::take(&mut self.seen.lock().unwrap().loads)
     }
 
     /// How many items each bulk since the last time this was asked had.
-    pub fn take_bulks(&self) -> Vec<usize> {
+    pub(crate) fn take_bulks(&self) -> Vec<usize> {
         std::mem::take(&mut self.seen.lock().unwrap().bulks)
     }
 
     /// Makes the next call of the operation fail, before it reaches the store.
-    pub fn fail_next(&self, operation: Operation, error: Error) {
+    pub(crate) fn fail_next(&self, operation: Operation, error: Error) {
         self.seen
             .lock()
             .unwrap()
@@ -96,17 +96,17 @@ impl Intercept for Spy {
 }
 
 /// A database in memory, with what watches it and the clock that it stamps by.
-pub struct Watched {
-    pub db: Database,
-    pub spy: Spy,
-    pub clock: Arc<ManualClock>,
+pub(crate) struct Watched {
+    pub(crate) db: Database,
+    pub(crate) spy: Spy,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
-pub fn watched() -> Watched {
+pub(crate) fn watched() -> Watched {
     watched_with(Limits::default(), RetryPolicy::default())
 }
 
-pub fn watched_with(limits: Limits, retry: RetryPolicy) -> Watched {
+pub(crate) fn watched_with(limits: Limits, retry: RetryPolicy) -> Watched {
     let spy = Spy::default();
     let clock = Arc::new(ManualClock::new(at(1_000)));
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
@@ -118,6 +118,6 @@ pub fn watched_with(limits: Limits, retry: RetryPolicy) -> Watched {
     Watched { db, spy, clock }
 }
 
-pub fn at(millis: i64) -> Timestamp {
+pub(crate) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis).unwrap()
 }
