@@ -5,8 +5,8 @@
 //! interrupted when its caller goes away. So a quick page costs no hop, and a slow one holds up no
 //! task. One connection is kept from slow searches where there are several.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleResult};
@@ -25,9 +25,16 @@ const INLINE_SEARCH: Duration = Duration::from_millis(1);
 const STEPS_BETWEEN_LOOKS: i32 = 500;
 
 /// The connections that read.
+///
+/// A connection that a load gives back is laid aside for the next one, which takes it without a
+/// look at the pool; it counts as taken from the pool meanwhile. Whoever finds none laid aside
+/// says that it wants one before it looks again and then waits at the pool, and while somebody
+/// wants one, connections go back to the pool: so none lies aside while somebody waits.
 #[derive(Debug)]
 pub(crate) struct Readers {
     pool: Pool<Opener>,
+    aside: Mutex<Vec<Object<Opener>>>,
+    wanted: AtomicUsize,
     slow: Semaphore,
     alive: Arc<Alive>,
 }
@@ -97,12 +104,41 @@ impl Readers {
             .map_err(|e| Error::new(ErrorKind::Config, "no pool of readers").with_source(e))?;
         Ok(Self {
             pool,
+            aside: Mutex::default(),
+            wanted: AtomicUsize::new(0),
             slow: Semaphore::new(options.readers.saturating_sub(1).max(1)),
             alive,
         })
     }
 
+    fn aside(&self) -> MutexGuard<'_, Vec<Object<Opener>>> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lay_aside(&self, reader: Object<Opener>) {
+        if !reader.connection.is_autocommit() {
+            // The pool ends what it is in.
+            return;
+        }
+        let mut aside = self.aside();
+        if self.wanted.load(Ordering::SeqCst) == 0 && !self.pool.is_closed() {
+            aside.push(reader);
+        }
+    }
+
     async fn get(&self) -> Result<Object<Opener>> {
+        struct Wanted<'r>(&'r AtomicUsize);
+        impl Drop for Wanted<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        self.wanted.fetch_add(1, Ordering::SeqCst);
+        let _wanted = Wanted(&self.wanted);
+        let laid_aside = self.aside().pop();
+        if let Some(reader) = laid_aside {
+            return Ok(reader);
+        }
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => error,
             PoolError::Closed => closed(),
@@ -114,8 +150,15 @@ impl Readers {
 
     /// Reads at once, in the task that calls.
     pub(crate) async fn load<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let reader = self.get().await?;
-        work(&reader.connection)
+        let laid_aside = self.aside().pop();
+        let reader = match laid_aside {
+            Some(reader) => reader,
+            // Boxed, so that the calls that need no waiting do not carry its state.
+            None => Box::pin(self.get()).await?,
+        };
+        let done = work(&reader.connection);
+        self.lay_aside(reader);
+        done
     }
 
     /// Reads for as long as it takes.
@@ -126,7 +169,9 @@ impl Readers {
     {
         {
             let mut reader = self.get().await?;
-            if let Some(found) = briefly(&mut reader.connection, &mut work)? {
+            let found = briefly(&mut reader.connection, &mut work);
+            self.lay_aside(reader);
+            if let Some(found) = found? {
                 return Ok(found);
             }
         }
@@ -139,6 +184,8 @@ impl Readers {
     /// Waits for the reads under way and closes the connections.
     pub(crate) async fn close(&self) {
         self.pool.close();
+        // None is laid aside from here on, because that is decided under the same lock.
+        self.aside().clear();
         loop {
             let mut gone = std::pin::pin!(self.alive.gone.notified());
             // Made ready before the count is read, so that the last to go is not missed.

@@ -112,20 +112,21 @@ impl<T> Told<T> for Result<T> {
 #[deny(clippy::missing_trait_methods)]
 impl Load for SqliteStore {
     async fn load(&self, request: LoadRequest) -> Result<Vec<Option<RawDocument>>> {
-        let model = request.model.clone();
-        let statements = self.shared.statements.get(&model)?;
+        let statements = self.shared.statements.get(&request.model)?;
         let clock = &self.shared.options.clock;
         let loaded = if request.keys.len() < MANY_KEYS {
             self.shared
                 .load(|c| load::load(c, &statements, &request.keys, &request.source, clock))
                 .await
         } else {
-            let clock = clock.clone();
-            self.shared
-                .search(move |c| load::load(c, &statements, &request.keys, &request.source, &clock))
-                .await
+            let (statements, clock) = (statements.clone(), clock.clone());
+            let many = self.shared.search(move |c| {
+                load::load(c, &statements, &request.keys, &request.source, &clock)
+            });
+            // Boxed, so that a load of few keys does not carry its state.
+            Box::pin(many).await
         };
-        loaded.told(Operation::Load, model.name())
+        loaded.told(Operation::Load, &statements.collection)
     }
 }
 

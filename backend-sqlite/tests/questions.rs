@@ -1,0 +1,316 @@
+//! Random questions about random documents get the answers of the in-memory store.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use strongroom_core::memory::MemoryStore;
+use strongroom_core::model::{Body, Expected, FieldDeclaration, Key, Kind, Model, Scalar};
+use strongroom_core::query::{Filter, MissingValues, Order, Sort, SortTarget, SourceFilter};
+use strongroom_core::store::{
+    BulkRequest, CountRequest, EnsureRequest, FindRequest, Page, Search, Store, Total, Write,
+};
+use strongroom_sqlite::{SqliteOptions, SqliteStore};
+
+/// Field, kind, and whether it holds several values.
+const FIELDS: [(&str, Kind, bool); 10] = [
+    ("word", Kind::Keyword, false),
+    ("deep.Word", Kind::Keyword, false),
+    ("deep.word", Kind::Keyword, false),
+    ("count", Kind::Integer, false),
+    ("size", Kind::Float, false),
+    ("flag", Kind::Boolean, false),
+    ("at", Kind::Timestamp, false),
+    ("words", Kind::Keyword, true),
+    ("list.size", Kind::Float, true),
+    ("text", Kind::Text, false),
+];
+
+fn model(indexed: bool, routed: bool) -> Arc<Model> {
+    let mut builder = Model::builder("things");
+    if routed {
+        builder = builder.routed();
+    }
+    for (path, kind, many) in FIELDS {
+        let mut field = FieldDeclaration::new(path.parse().unwrap(), kind);
+        if many {
+            field = field.many();
+        }
+        if indexed {
+            field = field.indexed();
+        }
+        builder = builder.field(field);
+    }
+    builder.build().unwrap()
+}
+
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[ab]{0,3}",
+        Just("é".to_owned()),
+        Just("e\u{301}".to_owned()),
+        Just("a\u{0}b".to_owned()),
+        Just("it's \"q\" \\".to_owned()),
+        Just("\u{10ffff}".to_owned()),
+        Just("\u{fffd}".to_owned()),
+        Just("1".to_owned()),
+    ]
+}
+
+fn integer() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        -3..4i64,
+        Just(i64::MAX),
+        Just(i64::MIN),
+        Just((1 << 53) + 1),
+        Just(1 << 53)
+    ]
+}
+
+fn float() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        Just(0.1),
+        Just(-0.0),
+        Just(1.0),
+        Just(1.5),
+        Just(9_007_199_254_740_992.0),
+        Just(1e300),
+        Just(f64::MIN_POSITIVE),
+        any::<f64>().prop_filter("finite", |x| x.is_finite()),
+    ]
+}
+
+/// A single value of any type, or null.
+fn leaf() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        3 => word().prop_map(Value::from),
+        3 => integer().prop_map(Value::from),
+        2 => float().prop_map(Value::from),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => Just(Value::Null),
+    ]
+}
+
+fn several() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        leaf(),
+        proptest::collection::vec(leaf(), 0..4).prop_map(Value::from),
+    ]
+}
+
+type Members = Vec<(String, Value)>;
+
+// Boxed throughout: the types and the stack frames of strategies grow with what they are made of.
+fn member(
+    name: &'static str,
+    value: impl Strategy<Value = Value> + 'static,
+) -> BoxedStrategy<Members> {
+    proptest::option::weighted(0.8, value)
+        .prop_map(move |v| v.map(|v| (name.to_owned(), v)).into_iter().collect())
+        .boxed()
+}
+
+fn object(members: Vec<BoxedStrategy<Members>>) -> BoxedStrategy<Value> {
+    members
+        .prop_map(|all| Value::Object(all.into_iter().flatten().collect()))
+        .boxed()
+}
+
+fn document() -> BoxedStrategy<Value> {
+    let deep = object(vec![member("Word", leaf()), member("word", leaf())]);
+    let element = object(vec![member("size", several())]);
+    let list = proptest::collection::vec(element, 0..3).prop_map(Value::from);
+    object(vec![
+        member("word", leaf()),
+        member("deep", deep),
+        member("count", leaf()),
+        member("size", leaf()),
+        member("flag", leaf()),
+        member("at", leaf()),
+        member("words", several()),
+        member("list", list),
+        member("text", leaf()),
+    ])
+}
+
+fn value_for(kind: Kind) -> BoxedStrategy<Scalar> {
+    match kind {
+        Kind::Keyword => word().prop_map(Scalar::from).boxed(),
+        Kind::Boolean => any::<bool>().prop_map(Scalar::from).boxed(),
+        Kind::Timestamp => integer().prop_map(Scalar::from).boxed(),
+        _ => prop_oneof![
+            integer().prop_map(Scalar::from),
+            float().prop_map(Scalar::from)
+        ]
+        .boxed(),
+    }
+}
+
+fn bound(kind: Kind) -> impl Strategy<Value = Bound<Scalar>> {
+    prop_oneof![
+        value_for(kind).prop_map(Bound::Included),
+        value_for(kind).prop_map(Bound::Excluded),
+        Just(Bound::Unbounded),
+    ]
+}
+
+fn comparison() -> BoxedStrategy<Filter> {
+    let of_field = |at: usize| {
+        let (path, kind, _) = FIELDS[at];
+        let exists = Just(Filter::exists(path).unwrap()).boxed();
+        if !kind.is_comparable() {
+            return exists;
+        }
+        let prefix = if kind == Kind::Keyword {
+            word()
+                .prop_map(move |w| Filter::prefix(path, w).unwrap())
+                .boxed()
+        } else {
+            exists.clone()
+        };
+        prop_oneof![
+            value_for(kind).prop_map(move |v| Filter::eq(path, v).unwrap()),
+            proptest::collection::vec(value_for(kind), 0..4)
+                .prop_map(move |v| Filter::is_in(path, v).unwrap()),
+            (bound(kind), bound(kind)).prop_map(move |(a, b)| Filter::range(path, a, b).unwrap()),
+            prefix,
+            exists,
+        ]
+        .boxed()
+    };
+    (0..FIELDS.len()).prop_flat_map(of_field).boxed()
+}
+
+fn filter() -> BoxedStrategy<Filter> {
+    comparison()
+        .prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Filter::And),
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Filter::Or),
+                inner.prop_map(|f| Filter::Not(Box::new(f))),
+            ]
+        })
+        .boxed()
+}
+
+fn sort() -> BoxedStrategy<Vec<Sort>> {
+    let comparable: Vec<&'static str> = FIELDS
+        .iter()
+        .filter(|(_, kind, _)| kind.is_comparable())
+        .map(|(path, _, _)| *path)
+        .collect();
+    let one = (0..=comparable.len(), any::<bool>(), any::<bool>()).prop_map(
+        move |(at, descending, first)| {
+            let mut sort = Sort::by_id(if descending {
+                Order::Descending
+            } else {
+                Order::Ascending
+            });
+            if let Some(path) = comparable.get(at) {
+                sort.target = SortTarget::Field(path.parse().unwrap());
+            }
+            if first {
+                sort.missing = MissingValues::First;
+            }
+            sort
+        },
+    );
+    proptest::collection::vec(one, 0..3).boxed()
+}
+
+async fn fill(store: &dyn Store, model: &Arc<Model>, bodies: &[Value]) {
+    store
+        .ensure(EnsureRequest::new(model.clone()))
+        .await
+        .unwrap();
+    let items = bodies.iter().enumerate().map(|(at, body)| {
+        let key = if model.is_routed() {
+            Key::routed(format!("r{}", at % 2), format!("k{}", at / 2)).unwrap()
+        } else {
+            Key::new(format!("k{at}")).unwrap()
+        };
+        Write::put(key, Body::encode(body).unwrap(), Expected::Absent).into()
+    });
+    let reply = store
+        .bulk(BulkRequest::new(model.clone(), items.collect()))
+        .await
+        .unwrap();
+    assert!(reply.is_ok(), "{reply:?}");
+}
+
+/// All pages of a query: the documents with their keys, and the total that each page told.
+async fn pages(store: &dyn Store, request: &FindRequest) -> Vec<(Key, Value)> {
+    let mut request = request.clone();
+    let mut found = Vec::new();
+    loop {
+        let page: Page = store.find(request.clone()).await.unwrap();
+        let count = CountRequest::new(request.model.clone(), request.filter.clone());
+        let count = store.count(count).await.unwrap();
+        assert_eq!(page.total.map(|t| (t.value, t.exact)), Some((count, true)));
+        assert!(page.documents.len() <= request.limit);
+        for document in page.documents {
+            found.push((document.key, document.body.decode().unwrap()));
+        }
+        match page.next {
+            // The text form is what a client brings back.
+            Some(next) => request.after = Some(next.to_string().parse().unwrap()),
+            None => return found,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if full() { 4_000 } else { 250 }, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_same_question_gets_the_same_answer(
+        bodies in proptest::collection::vec(document(), 0..12),
+        questions in proptest::collection::vec((filter(), sort(), 1..6usize), 1..4),
+        indexed in any::<bool>(),
+        routed in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let outcome: Result<(), TestCaseError> = runtime.block_on(async {
+            let model = model(indexed, routed);
+            let oracle = MemoryStore::new();
+            let store = SqliteStore::open(SqliteOptions::memory()).await.unwrap();
+            fill(&oracle, &model, &bodies).await;
+            fill(&store, &model, &bodies).await;
+            for (filter, sort, limit) in questions {
+                let mut request = FindRequest::new(model.clone(), filter);
+                request.sort = sort;
+                request.limit = limit;
+                request.total = Total::Exact;
+                request.source = SourceFilter::Exclude(vec!["text".parse().unwrap()]);
+                let wanted = pages(&oracle, &request).await;
+                let found = pages(&store, &request).await;
+                prop_assert_eq!(found, wanted, "{:?}", request);
+            }
+            Ok(())
+        });
+        outcome?;
+    }
+
+    /// What is written in decimal digits is read as the same number by SQLite and by the codec.
+    #[test]
+    fn floats_are_found_by_their_value(numbers in proptest::collection::vec(any::<f64>(), 64)) {
+        let numbers: Vec<f64> = numbers.into_iter().filter(|x| x.is_finite()).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let store = SqliteStore::open(SqliteOptions::memory()).await.unwrap();
+            let model = model(false, false);
+            let bodies: Vec<Value> = numbers.iter().map(|x| json!({"size": x})).collect();
+            fill(&store, &model, &bodies).await;
+            for number in &numbers {
+                let filter = Filter::eq("size", *number).unwrap();
+                let count = store.count(CountRequest::new(model.clone(), filter)).await.unwrap();
+                assert!(count > 0, "{number:?} is not found");
+            }
+        });
+    }
+}
+
+fn full() -> bool {
+    std::env::var_os("STRONGROOM_FULL").is_some_and(|value| value == "1")
+}
