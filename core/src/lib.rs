@@ -15,6 +15,7 @@
 //! - [`store`]: the trait family that adapters implement, with its requests and replies.
 //! - [`layers`]: wrappers around any store: timeout, retry and resolution, tracing, faults.
 //! - [`memory`]: the in-memory store, which is also the oracle of the conformance suite.
+//! - `mock`, with the feature of its name: mocks of the family by mockall.
 //! - [`handle`]: [`handle::Database`] and [`handle::Collection`], what users hold.
 //!
 //! No engine's name and no driver's type appears in this crate.
@@ -24,6 +25,8 @@ pub mod error;
 pub mod handle;
 pub mod layers;
 pub mod memory;
+#[cfg(feature = "mock")]
+pub mod mock;
 pub mod model;
 pub mod patch;
 pub mod query;

@@ -6,8 +6,9 @@
 //!
 //! - *Around* layers look at a [`Call`] before it goes down and at its outcome when it comes back.
 //!   They implement [`Intercept`] once for all operations, and [`Layered`] implements the family
-//!   for them: [`CheckLayer`] and [`TimeoutLayer`]. A layer that has nothing to do with a call
-//!   costs no box and no poll.
+//!   for them: [`TraceLayer`], [`MetricsLayer`], [`TimeoutLayer`], [`CheckLayer`], and for tests
+//!   [`RecordLayer`] and [`FaultLayer`]. A layer that has nothing to do with a call costs no box
+//!   and no poll.
 //! - [`RetryLayer`] makes calls again and finds out what became of writes, so it implements the
 //!   family by hand.
 //!
@@ -16,20 +17,32 @@
 
 mod call;
 mod check;
+mod fault;
 mod intercept;
+mod metrics;
+mod record;
 mod retry;
 mod stack;
 mod timeout;
+mod trace;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 pub use call::{Call, Reply, Request};
 pub use check::CheckLayer;
+pub use fault::{Fault, FaultLayer, FaultPlan, FaultRule};
 pub use intercept::{Enter, Intercept, Layered};
+#[cfg(feature = "metrics")]
+pub use metrics::MetricsMeter;
+pub use metrics::{Measured, Meter, MetricsLayer, Retried};
+pub use record::{
+    REDACTED, RecordBodies, RecordLayer, RecordedCall, RecordedOutcome, RecordedWrite, Recorder,
+};
 pub use retry::{RetryLayer, RetryOptions};
 pub use stack::{LayerOptions, Stack, default_stack};
 pub use timeout::{TimeoutLayer, TimeoutOptions};
+pub use trace::{TraceIds, TraceLayer};
 
 use crate::store::Store;
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{CheckLayer, Layer, RetryLayer, RetryOptions, TimeoutLayer, TimeoutOptions};
+use super::{
+    CheckLayer, Layer, Meter, MetricsLayer, RetryLayer, RetryOptions, TimeoutLayer, TimeoutOptions,
+    TraceIds, TraceLayer,
+};
 use crate::store::Store;
 
 /// A store with layers around it, built from the inside out.
@@ -40,6 +43,14 @@ impl Stack {
         }
     }
 
+    /// Puts a layer around what is there, if there is one.
+    pub fn layer_if(self, layer: Option<impl Layer>) -> Self {
+        match layer {
+            Some(layer) => self.layer(layer),
+            None => self,
+        }
+    }
+
     /// The store with its layers.
     #[must_use]
     pub fn into_store(self) -> Arc<dyn Store> {
@@ -55,6 +66,10 @@ pub struct LayerOptions {
     pub timeout: TimeoutOptions,
     /// How often calls are tried again, and how unknown outcomes are resolved.
     pub retry: RetryOptions,
+    /// Whether spans name documents.
+    pub trace_ids: TraceIds,
+    /// What takes the figures of calls; nothing by default.
+    pub meter: Option<Arc<dyn Meter>>,
 }
 
 impl LayerOptions {
@@ -67,17 +82,24 @@ impl LayerOptions {
 
 /// Puts the layers of a handle around an adapter.
 ///
-/// From the outside in: retry, timeout, check, adapter.
+/// From the outside in: trace, metrics (if there is a meter), retry, timeout, check, adapter.
 ///
 /// - The check is innermost, so that nothing unchecked reaches an adapter, whatever other layers
 ///   send; it also tells errors what they are about.
 /// - The timeout is around each single attempt, so that a hanging attempt is retried or resolved
 ///   like any other that failed.
+/// - The retry layer is outside both, and sees one call of the handle as many attempts.
+/// - Spans and figures are outermost: they tell of what a handle asked for and how long that took
+///   in all. Retries are counted apart.
+///
+/// Layers for tests, that record or break calls, go around `store` before it is given here.
 #[must_use]
 pub fn default_stack(store: Arc<dyn Store>, options: &LayerOptions) -> Arc<dyn Store> {
     Stack::new(store)
         .layer(CheckLayer::new())
         .layer(TimeoutLayer::new(options.timeout.clone()))
-        .layer(RetryLayer::new(options.retry.clone()))
+        .layer(RetryLayer::new(options.retry.clone()).meter(options.meter.clone()))
+        .layer_if(options.meter.clone().map(MetricsLayer::new))
+        .layer(TraceLayer::new(options.trace_ids))
         .into_store()
 }

@@ -59,7 +59,7 @@ impl Retrying {
         mut reply: Result<BulkReply>,
     ) -> Result<BulkReply> {
         let model = Arc::clone(&request.model);
-        let mut budget = Budget::after_first(&self.options);
+        let mut budget = Budget::after_first(&self.retries);
         let mut whole = Whole::new(request);
         loop {
             whole.sends += 1;

@@ -119,7 +119,7 @@ impl Retrying {
             Ok(reply) if is_settled(&reply, again.items.len()) => return Ok(reply),
             reply => reply,
         };
-        let mut budget = Budget::after_first(&self.options);
+        let mut budget = Budget::after_first(&self.retries);
         let mut sends = 0;
         // As long as the whole call fails in passing, no item took effect.
         while let Err(error) = &reply
@@ -151,7 +151,7 @@ impl Retrying {
         outcomes: Vec<Result<Receipt>>,
         sent: Moment,
         sent_before: u32,
-        mut budget: Budget,
+        mut budget: Budget<'_>,
     ) -> Result<BulkReply> {
         let BulkRequest { model, items, .. } = &request;
         let by_key = siblings_by_key(items);

@@ -51,7 +51,7 @@ pub use options::RetryOptions;
 use self::evidence::{Judge, Moment};
 use self::progress::{Progress, Step};
 use self::recent::Recent;
-use super::Layer;
+use super::{Layer, Meter, Retried};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::model::{CollectionName, Key, Model, RawDocument};
 use crate::store::{
@@ -65,46 +65,73 @@ use crate::store::{
 #[derive(Clone, Debug, Default)]
 pub struct RetryLayer {
     options: RetryOptions,
+    meter: Option<Arc<dyn Meter>>,
 }
 
 impl RetryLayer {
     /// A layer with these options.
     #[must_use]
     pub fn new(options: RetryOptions) -> Self {
-        Self { options }
+        Self {
+            options,
+            meter: None,
+        }
+    }
+
+    /// Says what counts the retries, if anything does.
+    #[must_use]
+    pub fn meter(mut self, meter: Option<Arc<dyn Meter>>) -> Self {
+        self.meter = meter;
+        self
     }
 }
 
 impl Layer for RetryLayer {
     fn wrap(self, inner: Arc<dyn Store>) -> Arc<dyn Store> {
+        let retries = Retries {
+            options: self.options,
+            meter: self.meter,
+            engine: inner.capabilities().engine,
+        };
         Arc::new(Retrying {
             inner,
-            options: Arc::new(self.options),
+            retries: Arc::new(retries),
             recent: Recent::new(),
         })
     }
 }
 
+/// How calls are tried again, and who is told.
+#[derive(Debug)]
+struct Retries {
+    options: RetryOptions,
+    meter: Option<Arc<dyn Meter>>,
+    engine: &'static str,
+}
+
 #[derive(Debug)]
 struct Retrying {
     inner: Arc<dyn Store>,
-    options: Arc<RetryOptions>,
+    retries: Arc<Retries>,
     recent: Recent,
 }
 
 /// The attempts that a call has left.
 #[derive(Debug)]
-struct Budget {
+struct Budget<'r> {
+    retries: &'r Retries,
     attempts: u32,
     until: Instant,
     pauses: ExponentialBackoff,
 }
 
-impl Budget {
+impl<'r> Budget<'r> {
     /// The budget of a call whose first attempt has just failed.
     #[cold]
-    fn after_first(options: &RetryOptions) -> Self {
+    fn after_first(retries: &'r Retries) -> Self {
+        let options = &retries.options;
         Self {
+            retries,
             attempts: options.attempts.saturating_sub(1),
             until: Instant::now() + options.deadline,
             pauses: options.pauses(),
@@ -124,6 +151,9 @@ impl Budget {
             attempts_left = self.attempts,
             "trying again"
         );
+        if let Some(meter) = &self.retries.meter {
+            meter.retried(&Retried::new(operation, self.retries.engine, collection));
+        }
         pause(&mut self.pauses).await;
     }
 }
@@ -136,26 +166,26 @@ async fn pause(pauses: &mut ExponentialBackoff) {
 
 /// Makes a call, and makes it again as long as `again` says so of its failure.
 async fn repeat<'c, T>(
-    options: &RetryOptions,
+    retries: &Retries,
     what: (Operation, Option<&CollectionName>),
     again: fn(&Error) -> bool,
     call: impl Fn() -> BoxFuture<'c, Result<T>>,
 ) -> Result<T> {
     match call().await {
-        Err(error) if again(&error) => try_again(options, what, error, again, call).await,
+        Err(error) if again(&error) => try_again(retries, what, error, again, call).await,
         reply => reply,
     }
 }
 
 #[cold]
 async fn try_again<'c, T>(
-    options: &RetryOptions,
+    retries: &Retries,
     (operation, collection): (Operation, Option<&CollectionName>),
     mut error: Error,
     again: fn(&Error) -> bool,
     call: impl Fn() -> BoxFuture<'c, Result<T>>,
 ) -> Result<T> {
-    let mut budget = Budget::after_first(options);
+    let mut budget = Budget::after_first(retries);
     while again(&error) && budget.allows() {
         budget.take(operation, collection).await;
         match call().await {
@@ -171,7 +201,7 @@ impl Retrying {
         Judge {
             collection: model.name(),
             recent: &self.recent,
-            margin: self.options.age_margin,
+            margin: self.retries.options.age_margin,
         }
     }
 
@@ -188,8 +218,8 @@ impl Retrying {
         model: &Arc<Model>,
         keys: Vec<Key>,
     ) -> Result<(Vec<Option<RawDocument>>, Moment)> {
-        let until = Instant::now() + self.options.resolve_within;
-        let mut pauses = self.options.pauses();
+        let until = Instant::now() + self.retries.options.resolve_within;
+        let mut pauses = self.retries.options.pauses();
         let most = self.inner.capabilities().max_load_keys.max(1);
         let looked = Moment::now();
         let mut documents = Vec::with_capacity(keys.len());
@@ -226,7 +256,7 @@ impl Retrying {
             write,
             refresh,
         } = request;
-        let mut budget = Budget::after_first(&self.options);
+        let mut budget = Budget::after_first(&self.retries);
         let mut progress = Progress::new(write);
         let mut step = progress.replied(Err(error), sent, budget.allows());
         loop {
@@ -277,7 +307,7 @@ impl Load for Retrying {
             Err(error) if error.is_retryable() => {
                 let what = (Operation::Load, Some(again.model.name()));
                 let call = || self.inner.load(again.clone());
-                try_again(&self.options, what, error, Error::is_retryable, call).await
+                try_again(&self.retries, what, error, Error::is_retryable, call).await
             }
             reply => reply,
         }
@@ -330,7 +360,7 @@ impl Search for Retrying {
         let name = Some(request.model.name());
         let call = || self.inner.find(request.clone());
         repeat(
-            &self.options,
+            &self.retries,
             (Operation::Find, name),
             Error::is_retryable,
             call,
@@ -342,7 +372,7 @@ impl Search for Retrying {
         let name = Some(request.model.name());
         let call = || self.inner.count(request.clone());
         repeat(
-            &self.options,
+            &self.retries,
             (Operation::Count, name),
             Error::is_retryable,
             call,
@@ -368,7 +398,7 @@ impl Schema for Retrying {
         let name = Some(request.model.name());
         let call = || self.inner.ensure(request.clone());
         repeat(
-            &self.options,
+            &self.retries,
             (Operation::Ensure, name),
             is_worth_ensuring_again,
             call,
@@ -379,7 +409,7 @@ impl Schema for Retrying {
     async fn describe(&self, collection: CollectionName) -> Result<Option<CollectionDescription>> {
         let call = || self.inner.describe(collection.clone());
         repeat(
-            &self.options,
+            &self.retries,
             (Operation::Describe, Some(&collection)),
             Error::is_retryable,
             call,
@@ -391,7 +421,7 @@ impl Schema for Retrying {
         // One that may have taken place is not made again: by then the collection may be another.
         let call = || self.inner.drop_collection(collection.clone());
         repeat(
-            &self.options,
+            &self.retries,
             (Operation::DropCollection, Some(&collection)),
             Error::is_retryable,
             call,
@@ -402,7 +432,7 @@ impl Schema for Retrying {
     async fn refresh(&self, collection: CollectionName) -> Result<()> {
         let call = || self.inner.refresh(collection.clone());
         repeat(
-            &self.options,
+            &self.retries,
             (Operation::Refresh, Some(&collection)),
             Error::is_retryable,
             call,
@@ -418,7 +448,7 @@ impl Schema for Retrying {
     async fn server_info(&self) -> Result<ServerInfo> {
         let call = || self.inner.server_info();
         repeat(
-            &self.options,
+            &self.retries,
             (Operation::ServerInfo, None),
             Error::is_retryable,
             call,
@@ -437,7 +467,7 @@ impl Store for Retrying {
     fn transact(&self) -> Option<Arc<dyn Transact>> {
         Some(Arc::new(RetryingTransact {
             inner: self.inner.transact()?,
-            options: Arc::clone(&self.options),
+            retries: Arc::clone(&self.retries),
         }))
     }
 
@@ -449,7 +479,7 @@ impl Store for Retrying {
 #[derive(Debug)]
 struct RetryingTransact {
     inner: Arc<dyn Transact>,
-    options: Arc<RetryOptions>,
+    retries: Arc<Retries>,
 }
 
 #[async_trait]
@@ -458,7 +488,7 @@ impl Transact for RetryingTransact {
     async fn begin(&self, options: BeginOptions) -> Result<Arc<dyn Transaction>> {
         let call = || self.inner.begin(options);
         repeat(
-            &self.options,
+            &self.retries,
             (Operation::Begin, None),
             is_worth_beginning_again,
             call,
