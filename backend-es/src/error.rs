@@ -1,0 +1,217 @@
+//! What can go wrong between here and the engine, and which error of the family it is.
+//!
+//! The rule for writes: what provably did not take place is `Unavailable`, `Contended` or a
+//! refusal; everything else is `Indeterminate`.
+
+use std::error::Error as StdError;
+
+use serde::Deserialize;
+use strongroom_core::{Error, ErrorKind};
+
+/// Why a call has no usable reply.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The request did not reach the engine.
+    NotSent(elasticsearch::Error),
+    /// The request may have reached the engine, and no whole reply came back.
+    Lost {
+        timed_out: bool,
+        source: elasticsearch::Error,
+    },
+    /// The engine refused, as a whole or one item.
+    Refused(Refusal),
+    /// The reply is not what it should be.
+    Garbled(String),
+}
+
+/// A refusal by the engine.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The HTTP status, of the reply or of the item.
+    pub(crate) status: u16,
+    /// The engine's name for it; empty if the reply was not the engine's.
+    pub(crate) kind: String,
+    /// The engine's explanation.
+    pub(crate) reason: String,
+}
+
+/// The engine's own account of an error.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Cause {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ErrorReply {
+    error: Cause,
+}
+
+impl Refusal {
+    /// Reads the body of a reply with an error status.
+    pub(crate) fn from_reply(status: u16, body: &[u8]) -> Self {
+        match serde_json::from_slice::<ErrorReply>(body) {
+            Ok(reply) => Self::from_cause(status, reply.error),
+            Err(_) => Self {
+                status,
+                kind: String::new(),
+                reason: "the reply is not the search engine's".to_owned(),
+            },
+        }
+    }
+
+    /// Reads the account that came with one item.
+    pub(crate) fn from_cause(status: u16, cause: Cause) -> Self {
+        Self {
+            status,
+            kind: cause.kind,
+            reason: cause.reason.unwrap_or_default(),
+        }
+    }
+
+    /// Whether the index is not there.
+    pub(crate) fn is_missing_index(&self) -> bool {
+        self.kind == "index_not_found_exception"
+    }
+
+    /// Whether a guard did not hold.
+    pub(crate) fn is_version_conflict(&self) -> bool {
+        self.kind == "version_conflict_engine_exception"
+    }
+
+    fn classify(&self, is_write: bool) -> ErrorKind {
+        match (self.status, self.kind.as_str()) {
+            // Decided before the write was tried.
+            (_, "cluster_block_exception") => ErrorKind::Unavailable,
+            (429, kind) if !kind.is_empty() => ErrorKind::Contended,
+            (401 | 403, _) => ErrorKind::Unauthorized,
+            (413, _) => ErrorKind::Invalid,
+            (400..=499, kind) if !kind.is_empty() => ErrorKind::Internal,
+            // The engine may have tried before, and lost the shard on the way: 503 is no proof.
+            _ if is_write => ErrorKind::Indeterminate,
+            (429 | 502 | 503, _) => ErrorKind::Unavailable,
+            (504, _) => ErrorKind::Timeout,
+            _ => ErrorKind::Internal,
+        }
+    }
+}
+
+impl Failure {
+    /// What came of sending a request.
+    pub(crate) fn from_client(error: elasticsearch::Error) -> Self {
+        let mut cause: Option<&(dyn StdError + 'static)> = error.source();
+        let mut http = None;
+        while let Some(inner) = cause {
+            http = inner.downcast_ref::<reqwest::Error>();
+            if http.is_some() {
+                break;
+            }
+            cause = inner.source();
+        }
+        match http {
+            // Without an HTTP error the client did not get as far as sending.
+            None => Self::NotSent(error),
+            Some(http) if http.is_connect() || http.is_builder() => Self::NotSent(error),
+            Some(http) => Self::Lost {
+                timed_out: http.is_timeout(),
+                source: error,
+            },
+        }
+    }
+
+    /// The error of a call that changes no document.
+    pub(crate) fn into_read_error(self) -> Error {
+        self.into_error(false)
+    }
+
+    /// The error of a call that changes documents.
+    pub(crate) fn into_write_error(self) -> Error {
+        self.into_error(true)
+    }
+
+    fn into_error(self, is_write: bool) -> Error {
+        match self {
+            Self::NotSent(source) => Error::new(
+                ErrorKind::Unavailable,
+                "the search engine could not be reached",
+            )
+            .with_source(source),
+            Self::Lost { timed_out, source } => {
+                let (kind, message) = match (is_write, timed_out) {
+                    (true, _) => (
+                        ErrorKind::Indeterminate,
+                        "the write was sent and its reply was lost",
+                    ),
+                    (false, true) => (
+                        ErrorKind::Timeout,
+                        "the search engine did not reply in time",
+                    ),
+                    (false, false) => (
+                        ErrorKind::Unavailable,
+                        "the connection to the search engine broke",
+                    ),
+                };
+                Error::new(kind, message).with_source(source)
+            }
+            Self::Refused(refusal) => Error::new(
+                refusal.classify(is_write),
+                format!(
+                    "the search engine answered {} {}: {}",
+                    refusal.status, refusal.kind, refusal.reason
+                ),
+            ),
+            Self::Garbled(what) if is_write => Error::indeterminate(what),
+            Self::Garbled(what) => Error::internal(what),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: u16, kind: &str, read: ErrorKind, write: ErrorKind) {
+        let refusal = || {
+            Failure::Refused(Refusal {
+                status,
+                kind: kind.to_owned(),
+                reason: String::new(),
+            })
+        };
+        assert_eq!(refusal().into_read_error().kind(), read, "{status} {kind}");
+        assert_eq!(
+            refusal().into_write_error().kind(),
+            write,
+            "{status} {kind}"
+        );
+    }
+
+    #[test]
+    fn only_proof_makes_a_write_retryable() {
+        use ErrorKind::{Contended, Indeterminate, Internal, Timeout, Unauthorized, Unavailable};
+        check(429, "es_rejected_execution_exception", Contended, Contended);
+        check(429, "", Unavailable, Indeterminate);
+        check(503, "cluster_block_exception", Unavailable, Unavailable);
+        check(
+            503,
+            "unavailable_shards_exception",
+            Unavailable,
+            Indeterminate,
+        );
+        check(503, "", Unavailable, Indeterminate);
+        check(502, "", Unavailable, Indeterminate);
+        check(504, "", Timeout, Indeterminate);
+        check(500, "illegal_state_exception", Internal, Indeterminate);
+        check(401, "security_exception", Unauthorized, Unauthorized);
+        check(400, "document_parsing_exception", Internal, Internal);
+    }
+
+    #[test]
+    fn a_foreign_reply_is_told_from_the_engines() {
+        let ours = br#"{"error":{"type":"x_exception","reason":"r"},"status":400}"#;
+        assert_eq!(Refusal::from_reply(400, ours).kind, "x_exception");
+        assert_eq!(Refusal::from_reply(502, b"<html>").kind, "");
+    }
+}

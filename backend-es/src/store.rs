@@ -1,0 +1,250 @@
+//! The store: its connection, its options, and what all operations share.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use elasticsearch::http::Method;
+use strongroom_core::model::CollectionName;
+use strongroom_core::store::{Capabilities, Schema, Store, Transact};
+use strongroom_core::{Error, ErrorKind, Operation, Result};
+use tokio::sync::RwLock;
+
+use crate::index::{Index, Stored};
+use crate::wire::{Request, Wire};
+
+/// How a store talks to the engine and makes collections.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EsOptions {
+    /// How long one request may take, from connecting to the end of the reply. 30 s.
+    pub timeout: Duration,
+    /// How many primary shards a new collection has. 3.
+    pub shards: u32,
+    /// How many replicas a new collection has; the engine's default without one.
+    pub replicas: Option<u32>,
+    /// How often a write that has to load the document first begins anew when others write between
+    /// its load and its write. 64.
+    pub attempts: u32,
+}
+
+impl Default for EsOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            shards: 3,
+            replicas: None,
+            attempts: 64,
+        }
+    }
+}
+
+impl EsOptions {
+    /// Sets how long one request may take.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how many primary shards a new collection has.
+    #[must_use]
+    pub fn shards(mut self, shards: u32) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// Sets how many replicas a new collection has.
+    #[must_use]
+    pub fn replicas(mut self, replicas: u32) -> Self {
+        self.replicas = Some(replicas);
+        self
+    }
+
+    /// Sets how often a write that has to load first begins anew.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+}
+
+/// A store on Elasticsearch. Cheap to clone; clones share one connection.
+#[derive(Clone)]
+pub struct EsStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    wire: Wire,
+    options: EsOptions,
+    capabilities: Capabilities,
+    /// The indices that collections were found to be. An entry may be out of date: the engine says
+    /// so, by refusing the name, and the entry is read anew.
+    indices: Mutex<HashMap<CollectionName, Index>>,
+    /// Whether the store is open; calls under way hold it for reading.
+    open: RwLock<bool>,
+}
+
+impl fmt::Debug for EsStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EsStore")
+            .field("address", &self.shared.wire.address())
+            .field("options", &self.shared.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bounds one bulk request: the engine takes 100 MB.
+pub(crate) const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
+
+impl EsStore {
+    /// Connects with default options.
+    ///
+    /// Dropping the future leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// As for [`connect_with`](Self::connect_with).
+    pub async fn connect(url: &str) -> Result<Self> {
+        Self::connect_with(url, EsOptions::default()).await
+    }
+
+    /// Connects to the engine at `url`, `http://` or `https://` with an optional user and password,
+    /// and asks what answers there.
+    ///
+    /// Dropping the future leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// `Config` if the URL is none that is understood, the options are out of range, or what
+    /// answers is not Elasticsearch; `Unavailable`, `Timeout`, `Unauthorized` if nothing answers.
+    pub async fn connect_with(url: &str, options: EsOptions) -> Result<Self> {
+        let connect = |e: Error| e.with_operation(Operation::Connect);
+        if options.timeout.is_zero() || options.shards == 0 || options.attempts == 0 {
+            let message = "timeout, shards and attempts must be more than zero";
+            return Err(connect(Error::new(ErrorKind::Config, message)));
+        }
+        let mut capabilities = Capabilities::new("elasticsearch");
+        capabilities.search_lags = true;
+        capabilities.durable = true;
+        capabilities.max_bulk_items = 1_000;
+        capabilities.max_load_keys = 1_000;
+        let store = Self {
+            shared: Arc::new(Shared {
+                wire: Wire::new(url, options.timeout).map_err(connect)?,
+                options,
+                capabilities,
+                indices: Mutex::default(),
+                open: RwLock::new(true),
+            }),
+        };
+        let info = store.server_info().await.map_err(connect)?;
+        if info.product != "elasticsearch" {
+            return Err(connect(Error::new(
+                ErrorKind::Config,
+                format!("what answers is {}, not elasticsearch", info.product),
+            )));
+        }
+        Ok(store)
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.shared.wire
+    }
+
+    pub(crate) fn options(&self) -> &EsOptions {
+        &self.shared.options
+    }
+
+    /// Runs a call unless the store is closed, and says in its error which call it was.
+    pub(crate) async fn guard<T>(
+        &self,
+        operation: Operation,
+        collection: Option<&CollectionName>,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        let open = self.shared.open.read().await;
+        let outcome = if *open {
+            call.await
+        } else {
+            Err(Error::new(ErrorKind::Unavailable, "the store is closed"))
+        };
+        drop(open);
+        outcome.map_err(|e| {
+            let e = e.with_operation(operation);
+            match collection {
+                Some(collection) => e.with_collection(collection.clone()),
+                None => e,
+            }
+        })
+    }
+
+    /// What the engine holds under the collection's name.
+    pub(crate) async fn look_up(&self, collection: &CollectionName) -> Result<Option<Stored>> {
+        let path = format!("/{collection}");
+        let reply = self.wire().send(Request::new(Method::Get, &path)).await;
+        let reply = reply.map_err(|f| f.into_read_error())?;
+        if reply.status == 404 {
+            self.forget(collection);
+            return Ok(None);
+        }
+        let reply = reply.succeeded().map_err(|f| f.into_read_error())?;
+        let described = reply.read().map_err(|f| f.into_read_error())?;
+        let stored = Stored::read(collection, &described)?;
+        self.indices()
+            .insert(collection.clone(), stored.index.clone());
+        Ok(Some(stored))
+    }
+
+    /// The index of a collection, as known or as looked up.
+    pub(crate) async fn index(&self, collection: &CollectionName) -> Result<Index> {
+        let known = self.indices().get(collection).cloned();
+        if let Some(index) = known {
+            return Ok(index);
+        }
+        match self.look_up(collection).await? {
+            Some(stored) => Ok(stored.index),
+            None => Err(missing(collection)),
+        }
+    }
+
+    /// Forgets which index a collection is.
+    pub(crate) fn forget(&self, collection: &CollectionName) {
+        self.indices().remove(collection);
+    }
+
+    fn indices(&self) -> std::sync::MutexGuard<'_, HashMap<CollectionName, Index>> {
+        self.shared
+            .indices
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The error of a call on a collection that is not there.
+pub(crate) fn missing(collection: &CollectionName) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("there is no collection {collection}"),
+    )
+}
+
+#[async_trait]
+impl Store for EsStore {
+    fn capabilities(&self) -> &Capabilities {
+        &self.shared.capabilities
+    }
+
+    fn transact(&self) -> Option<Arc<dyn Transact>> {
+        None
+    }
+
+    async fn close(&self) -> Result<()> {
+        *self.shared.open.write().await = false;
+        Ok(())
+    }
+}

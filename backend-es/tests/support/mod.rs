@@ -1,0 +1,128 @@
+//! What the tests on the real server share.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests end by panicking; outside of a test function the lints do not know one"
+)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use strongroom_core::model::{FieldDeclaration, Kind, Model, ModelBuilder, WriteId};
+use strongroom_core::store::{EnsureRequest, Schema};
+use strongroom_es::{EsOptions, EsStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// The server's URL. Without one the test fails: nothing is skipped.
+pub fn url() -> String {
+    std::env::var("STRONGROOM_TEST_ELASTICSEARCH_URL").unwrap_or_else(|_| {
+        panic!(
+            "no server to test with: run `cargo xtask test`, or set \
+             STRONGROOM_TEST_ELASTICSEARCH_URL to the URL of an Elasticsearch server"
+        )
+    })
+}
+
+/// A store on the server, without replicas, which one node could not hold.
+pub async fn store() -> EsStore {
+    store_at(&url()).await
+}
+
+/// A store on whatever passes requests on to the server.
+pub async fn store_at(url: &str) -> EsStore {
+    EsStore::connect_with(url, EsOptions::default().replicas(0))
+        .await
+        .unwrap()
+}
+
+/// A model with a name of its own.
+pub fn builder() -> ModelBuilder {
+    let suffix = WriteId::random().to_string();
+    let mut builder = Model::builder(format!("spike-{}", &suffix[..12]));
+    for (path, kind) in [
+        ("k", Kind::Keyword),
+        ("n", Kind::Integer),
+        ("x", Kind::Float),
+        ("b", Kind::Boolean),
+        ("at", Kind::Timestamp),
+        ("text", Kind::Text),
+        ("o.größe", Kind::Keyword),
+    ] {
+        builder = builder.field(FieldDeclaration::new(path.parse().unwrap(), kind));
+    }
+    builder.field(FieldDeclaration::new("tags".parse().unwrap(), Kind::Keyword).many())
+}
+
+/// Makes the collection.
+pub async fn ensure(store: &EsStore, model: &Arc<Model>) {
+    store
+        .ensure(EnsureRequest::new(model.clone()))
+        .await
+        .unwrap();
+}
+
+/// A way to the server that can be cut.
+pub struct Proxy {
+    address: SocketAddr,
+    mode: Arc<AtomicU8>,
+}
+
+const PASS: u8 = 0;
+const SWALLOW_REPLIES: u8 = 1;
+
+impl Proxy {
+    /// Starts to pass connections on to the server.
+    pub async fn start() -> Self {
+        let url = url();
+        let server = url.trim_start_matches("http://").trim_end_matches('/');
+        let server = server.to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mode = Arc::new(AtomicU8::new(PASS));
+        let shared = mode.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&server).await.unwrap();
+                let (mut from_client, mut to_client) = client.into_split();
+                let (mut from_server, mut to_server) = server.into_split();
+                tokio::spawn(async move {
+                    // It ends when either side goes, and nothing depends on how.
+                    let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+                });
+                let mode = shared.clone();
+                tokio::spawn(async move {
+                    let mut buffer = vec![0; 64 * 1024];
+                    while let Ok(bytes) = from_server.read(&mut buffer).await {
+                        if bytes == 0 || mode.load(Ordering::SeqCst) == SWALLOW_REPLIES {
+                            // The request took effect, and the reply ends here.
+                            break;
+                        }
+                        if to_client.write_all(&buffer[..bytes]).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        Self { address, mode }
+    }
+
+    /// Where stores connect to.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// From now on requests get through and replies do not.
+    pub fn swallow_replies(&self) {
+        self.mode.store(SWALLOW_REPLIES, Ordering::SeqCst);
+    }
+
+    /// From now on everything gets through.
+    pub fn pass(&self) {
+        self.mode.store(PASS, Ordering::SeqCst);
+    }
+}
