@@ -51,7 +51,7 @@ pub(crate) fn source(model: &Model, key: &Key, body: &Body, write_id: WriteId) -
     let mut f = Map::new();
     let mut e = Vec::new();
     for field in model.fields() {
-        let reader = FieldReader::new(model, &field.path)?;
+        let reader = FieldReader::of(&field.path, field.kind);
         if reader.exists(&object) {
             e.push(field.path.as_str());
         }
