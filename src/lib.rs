@@ -73,7 +73,8 @@ pub use connect::{connect, open};
 #[doc(hidden)]
 pub use strongroom_core::__private;
 pub use strongroom_core::handle::{
-    Collection, Database, Document, RetryPolicy, Saved, Tx, Versioned, retry_on_conflict,
+    Binary, Collection, Database, Document, Lazy, Output, Ref, Resolve, RetryPolicy, Saved, Tx,
+    Versioned, output_json, retry_on_conflict, to_output,
 };
 pub use strongroom_core::{
     Error, ErrorKind, Operation, Result, clock, error, handle, layers, memory, model, patch, query,

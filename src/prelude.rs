@@ -1,8 +1,8 @@
 //! What nearly every file that touches documents needs: `use strongroom::prelude::*`.
 
 pub use strongroom_core::handle::{
-    Collection, Database, Deleted, Document, Page, RetryPolicy, Saved, TransactionOptions, Tx,
-    Versioned, View, retry_on_conflict,
+    Binary, Collection, Database, Deleted, Document, Lazy, Output, Page, Ref, Resolve, RetryPolicy,
+    Saved, TransactionOptions, Tx, Versioned, View, retry_on_conflict,
 };
 pub use strongroom_core::model::{Expected, Key, Timestamp, Version};
 pub use strongroom_core::patch::Patch;

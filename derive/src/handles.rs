@@ -88,20 +88,20 @@ pub(crate) fn assertions(container: &Container<'_>) -> TokenStream {
             match &field.role {
                 Role::Inferred(flags) => {
                     let mut checks = TokenStream::new();
-                    for (span, what) in [(flags.indexed, "indexed"), (flags.unique, "unique")] {
-                        let Some(span) = span else { continue };
-                        let message = format!(
-                            "a field of this type cannot be `{what}`: its values are not compared"
-                        );
+                    if let Some(span) = flags.indexed {
                         checks.extend(quote_spanned! {span=>
                             const _: () = ::core::assert!(
-                                <#ty as #private::FieldType>::KIND.is_comparable(),
-                                #message
+                                <#ty as #private::FieldType>::INDEXABLE,
+                                "a field of this type cannot be `indexed`: its values are not compared"
                             );
                         });
                     }
                     if let Some(span) = flags.unique {
                         checks.extend(quote_spanned! {span=>
+                            const _: () = ::core::assert!(
+                                <#ty as #private::FieldType>::KIND.is_comparable(),
+                                "a field of this type cannot be `unique`: its values are not compared"
+                            );
                             const _: () = ::core::assert!(
                                 !<#ty as #private::FieldType>::MANY,
                                 "an array cannot be unique: only a single value is compared between documents"

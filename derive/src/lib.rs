@@ -96,7 +96,8 @@ mod types;
 /// - `many`: the field holds an array, where its type has an alias that hides this.
 /// - `indexed`: SQL engines index it. `unique`: no two documents hold the same value.
 /// - `created`, `updated`: a `Timestamp` or `Option<Timestamp>` that the store fills.
-/// - `secret`: left out of output, logs and recordings.
+/// - `secret`: left out of output, logs and recordings. `Debug` is the struct's own: a derived one
+///   prints the field.
 /// - `lazy = path::to::resolver`: a `Lazy<V>`, computed for a page of documents at once by an
 ///   `async fn(&Database, &[&Self]) -> Result<Vec<V>>`, one value for each document in order.
 ///   `lazy_each = path::to::resolver` computes it for one document, by an

@@ -254,3 +254,25 @@ fn keys_given_generated_and_computed() {
     };
     assert!(given.key().unwrap_err().message().contains("allowed are"));
 }
+
+#[derive(Object, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[document(crate = strongroom_core)]
+struct Comment {
+    text: String,
+    replies: Vec<Self>,
+    more: Option<Box<Self>>,
+}
+
+#[test]
+fn an_object_that_holds_itself_is_refused() {
+    #[derive(Document, Serialize, Deserialize)]
+    #[document(collection = "threads", crate = strongroom_core)]
+    struct Thread {
+        #[document(id)]
+        id: String,
+        comments: Vec<Comment>,
+    }
+    let error = Thread::model().unwrap_err();
+    assert_eq!(error.kind(), strongroom_core::ErrorKind::Invalid);
+    assert!(error.message().contains("more than 32 names"), "{error}");
+}

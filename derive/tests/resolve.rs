@@ -54,6 +54,7 @@ struct Person {
 #[derive(Object, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[document(crate = strongroom_core)]
 struct Home {
+    #[document(indexed)]
     city: Ref<City>,
 }
 
@@ -246,7 +247,18 @@ async fn deeper_levels_end_cycles_by_depth() {
     assert!(ada.team.as_ref().unwrap().get().is_none(), "not asked for");
     assert!(!ada.greeting.is_loaded(), "not asked for");
 
+    let city = &ada.home.as_ref().unwrap().city;
+    assert!(!city.is_loaded());
+    let links = [f.home().city().link(), f.greeting().link()];
+    let what = Resolve::only(links);
+    world.people.resolve([&ada], what).await.unwrap();
+    assert!(city.is_loaded() && ada.greeting.is_loaded());
+    assert!(!ada.team.as_ref().unwrap().is_loaded());
+    assert_eq!(world.loads.take(), loads(&[("cities", &["paris"])]));
+
     let bob = world.people.get("bob").await.unwrap().unwrap();
+    let again = world.people.get(&ada.friends[0]).await.unwrap().unwrap();
+    assert_eq!(*again, *bob);
     world.loads.take();
     world
         .people
@@ -486,6 +498,8 @@ fn the_model_declares_references_by_the_key_they_hold() {
     assert_eq!(kind("home.city"), Some((Kind::Object, false)));
     assert_eq!(kind("home.city.id"), Some((Kind::Keyword, false)));
     assert_eq!(kind("home.city.routing"), Some((Kind::Keyword, false)));
+    let indexed = |path: &str| model.field(path).is_some_and(|f| f.indexed);
+    assert!(indexed("home.city.id") && indexed("home.city.routing") && !indexed("home.city"));
     assert_eq!(kind("greeting"), None);
     assert!(model.field("team").unwrap().indexed);
 }

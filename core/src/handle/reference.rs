@@ -24,6 +24,10 @@ use crate::query::Filter;
 /// [`Collection::resolve`](super::Collection::resolve) has loaded it, is shown by
 /// [`Output`], and is never stored. Nothing here touches a store.
 ///
+/// A field may hold one, an `Option`, an array, or an object that derives `Object` and has some.
+/// References within maps, or in fields that are `unmapped` or have another kind given, are not
+/// found by `resolve`.
+///
 /// Two references are equal if they lead to the same key, whatever was loaded.
 ///
 /// # Examples
@@ -144,6 +148,12 @@ impl<T> From<&Versioned<T>> for Ref<T> {
     }
 }
 
+impl<T> IntoKey for &Ref<T> {
+    fn into_key(self) -> Result<Key> {
+        Ok(self.key.clone())
+    }
+}
+
 impl<T> Clone for Ref<T> {
     fn clone(&self) -> Self {
         Self {
@@ -217,6 +227,8 @@ impl<D: Document> FieldType for Ref<D> {
         Kind::Keyword
     };
     const MANY: bool = false;
+    // What is indexed of an object of id and routing is its two parts.
+    const INDEXABLE: bool = true;
 
     fn declare(field: FieldDeclaration, model: ModelBuilder) -> Result<ModelBuilder> {
         if !D::ROUTED {

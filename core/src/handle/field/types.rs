@@ -1,5 +1,6 @@
 //! Which kind a Rust type has as a field, and what it declares.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ pub trait FieldType {
     const KIND: Kind;
     /// Whether a value of the type is an array.
     const MANY: bool;
+    /// Whether SQL engines can index the field: its values are compared.
+    const INDEXABLE: bool = Self::KIND.is_comparable();
 
     /// Adds the field, and those within it, to a model.
     ///
@@ -68,7 +71,7 @@ macro_rules! leaf {
 leaf!(Integer: i8, i16, i32, i64, u8, u16, u32, u64, isize, usize);
 leaf!(Float: f32, f64);
 leaf!(Boolean: bool);
-leaf!(Keyword: String, Arc<str>, Box<str>, char, Uuid, DocumentId, Routing);
+leaf!(Keyword: Cow<'static, str>, String, Arc<str>, Box<str>, char, Uuid, DocumentId, Routing);
 leaf!(Timestamp: Timestamp);
 
 macro_rules! map {
@@ -102,6 +105,7 @@ macro_rules! transparent {
             type Handle<T, K, V> = F::Handle<T, K, V>;
             const KIND: Kind = F::KIND;
             const MANY: bool = F::MANY;
+            const INDEXABLE: bool = F::INDEXABLE;
 
             fn declare(field: FieldDeclaration, model: ModelBuilder) -> Result<ModelBuilder> {
                 F::declare(field, model)
@@ -133,6 +137,7 @@ macro_rules! array {
             type Handle<T, K, V> = F::Handle<T, K, V>;
             const KIND: Kind = F::KIND;
             const MANY: bool = true;
+            const INDEXABLE: bool = F::INDEXABLE;
 
             fn declare(field: FieldDeclaration, model: ModelBuilder) -> Result<ModelBuilder> {
                 F::declare(field.many(), model)
