@@ -156,16 +156,18 @@ pub(crate) fn methods(
                 ident,
                 visibility,
                 json,
+                ty,
                 ..
             } = field;
             let doc = format!("The field `{json}`.");
             let handle = handle_type(field, document, private);
             let build = build(json);
+            let build = quote_spanned!(ty.span()=> ::core::convert::From::from(#build));
             quote! {
                 #[doc = #doc]
                 #[must_use]
                 #visibility fn #ident(&self) -> #handle {
-                    ::core::convert::From::from(#build)
+                    #build
                 }
             }
         })
@@ -177,10 +179,14 @@ fn handle_type(field: &Field, document: &TokenStream, private: &Path) -> TokenSt
     let field_type = quote_spanned!(ty.span()=> <#ty as #private::FieldType>);
     match &field.role {
         Role::Inferred(_) | Role::Given(GivenKind::Object, _) => {
-            quote!(#field_type::Handle<#document, #field_type::Kind, #field_type::Value>)
+            quote_spanned! {ty.span()=>
+                #field_type::Handle<#document, #field_type::Kind, #field_type::Value>
+            }
         }
         Role::Given(GivenKind::Nested, _) => {
-            quote!(#field_type::Handle<#document, #private::kinds::Nested, #field_type::Value>)
+            quote_spanned! {ty.span()=>
+                #field_type::Handle<#document, #private::kinds::Nested, #field_type::Value>
+            }
         }
         Role::Given(kind, _) => {
             let (marker, _) = kind.tokens(private);

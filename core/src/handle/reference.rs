@@ -217,6 +217,7 @@ impl<'de, T> Deserialize<'de> for Ref<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<D: Document> FieldType for Ref<D> {
     type Kind = kinds::Reference;
     type Value = Self;

@@ -76,6 +76,7 @@ impl<'de> Deserialize<'de> for Binary {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl FieldType for Binary {
     type Kind = kinds::Bytes;
     type Value = Self;

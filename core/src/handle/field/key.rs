@@ -19,6 +19,7 @@ pub trait KeyPart {
 
 macro_rules! text {
     ($($t:ty),*) => {$(
+        #[diagnostic::do_not_recommend]
         impl KeyPart for $t {
             fn key_part(&self) -> Option<Cow<'_, str>> {
                 Some(Cow::Borrowed(self.as_ref()))
@@ -30,6 +31,7 @@ text!(String, Box<str>, Arc<str>);
 
 macro_rules! validated {
     ($($t:ty),*) => {$(
+        #[diagnostic::do_not_recommend]
         impl KeyPart for $t {
             fn key_part(&self) -> Option<Cow<'_, str>> {
                 Some(Cow::Borrowed(self.as_str()))
@@ -41,6 +43,7 @@ validated!(DocumentId, Routing);
 
 macro_rules! printed {
     ($($t:ty),*) => {$(
+        #[diagnostic::do_not_recommend]
         impl KeyPart for $t {
             fn key_part(&self) -> Option<Cow<'_, str>> {
                 Some(Cow::Owned(self.to_string()))
@@ -49,6 +52,8 @@ macro_rules! printed {
     )*};
 }
 printed!(Uuid, i8, i16, i32, i64, u8, u16, u32, u64, isize, usize);
+
+#[diagnostic::do_not_recommend]
 
 impl<P: KeyPart> KeyPart for Option<P> {
     fn key_part(&self) -> Option<Cow<'_, str>> {
@@ -69,6 +74,8 @@ pub trait GeneratedId: KeyPart {
     fn assign(&mut self, id: String);
 }
 
+#[diagnostic::do_not_recommend]
+
 impl GeneratedId for String {
     fn is_unset(&self) -> bool {
         self.is_empty()
@@ -78,6 +85,8 @@ impl GeneratedId for String {
         *self = id;
     }
 }
+
+#[diagnostic::do_not_recommend]
 
 impl GeneratedId for Uuid {
     fn is_unset(&self) -> bool {
@@ -90,6 +99,8 @@ impl GeneratedId for Uuid {
         }
     }
 }
+
+#[diagnostic::do_not_recommend]
 
 impl<G: GeneratedId + Default> GeneratedId for Option<G> {
     fn is_unset(&self) -> bool {

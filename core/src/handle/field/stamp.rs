@@ -19,6 +19,8 @@ pub trait StampField {
     fn stamp(&self) -> Option<Timestamp>;
 }
 
+#[diagnostic::do_not_recommend]
+
 impl StampField for Timestamp {
     fn set_stamp(&mut self, time: Timestamp) {
         *self = time;
@@ -34,6 +36,8 @@ impl StampField for Timestamp {
         Some(*self)
     }
 }
+
+#[diagnostic::do_not_recommend]
 
 impl StampField for Option<Timestamp> {
     fn set_stamp(&mut self, time: Timestamp) {

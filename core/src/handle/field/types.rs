@@ -53,12 +53,17 @@ pub trait FieldType {
 )]
 pub trait ObjectType: FieldType {}
 
+#[diagnostic::do_not_recommend]
+
 impl<O: ObjectType> ObjectType for Option<O> {}
+#[diagnostic::do_not_recommend]
 impl<O: ObjectType> ObjectType for Vec<O> {}
+#[diagnostic::do_not_recommend]
 impl<O: ObjectType> ObjectType for Box<O> {}
 
 macro_rules! leaf {
     ($kind:ident: $($t:ty),*) => {$(
+        #[diagnostic::do_not_recommend]
         impl FieldType for $t {
             type Kind = kinds::$kind;
             type Value = $t;
@@ -76,6 +81,7 @@ leaf!(Timestamp: Timestamp);
 
 macro_rules! map {
     ($map:ident $(, $state:ident)?) => {
+        #[diagnostic::do_not_recommend]
         impl<N, X $(, $state)?> FieldType for $map<N, X $(, $state)?> {
             type Kind = kinds::Object;
             type Value = Self;
@@ -88,6 +94,8 @@ macro_rules! map {
 map!(BTreeMap);
 map!(HashMap, S);
 
+#[diagnostic::do_not_recommend]
+
 impl FieldType for serde_json::Map<String, serde_json::Value> {
     type Kind = kinds::Object;
     type Value = Self;
@@ -99,6 +107,7 @@ impl FieldType for serde_json::Map<String, serde_json::Value> {
 /// Types that look in JSON like what they hold.
 macro_rules! transparent {
     ($($outer:ident: $inner:ident),*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<F: FieldType> FieldType for $outer<F> {
             type Kind = F::Kind;
             type Value = F::Value;
@@ -131,6 +140,7 @@ fn within_box<F: FieldType>(outer: &F, links: &mut Links<'_>) {
 
 macro_rules! array {
     ([$($generics:tt)*] $outer:ty) => {
+        #[diagnostic::do_not_recommend]
         impl<F: FieldType, $($generics)*> FieldType for $outer {
             type Kind = F::Kind;
             type Value = Vec<F>;
