@@ -8,9 +8,9 @@
 #![allow(dead_code, unused_imports, reason = "fields are there to be declared")]
 
 use serde::{Deserialize, Serialize};
-use strongroom_core::handle::{Document as _, IdSource};
+use strongroom_core::handle::{Document as _, IdSource, IntoSelection as _};
 use strongroom_core::model::{FieldDeclaration, Key, Kind, Model, Timestamp, UnknownFields};
-use strongroom_core::query::{Filter, Sort};
+use strongroom_core::query::{Filter, Sort, SourceFilter};
 use strongroom_derive::{Document, Object};
 
 #[derive(Document, Serialize, Deserialize, Debug)]
@@ -169,6 +169,12 @@ fn handles_know_their_paths_and_kinds() {
         Sort::descending("logins".parse().unwrap())
     );
     assert_eq!(f.notes().path().as_str(), "notes");
+    let selection = (f.address(), f.items(), f.logins(), f.address().city_name());
+    let SourceFilter::Include(paths) = selection.into_selection().unwrap() else {
+        panic!("a selection of fields includes them");
+    };
+    let paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
+    assert_eq!(paths, ["address", "items", "logins", "address.cityName"]);
     let item = Item {
         sku: "x".to_owned(),
         count: 1,
@@ -261,6 +267,60 @@ struct Comment {
     text: String,
     replies: Vec<Self>,
     more: Option<Box<Self>>,
+}
+
+#[test]
+fn kinds_for_types_that_have_none() {
+    type Words = Vec<String>;
+
+    #[derive(Document, Serialize, Deserialize)]
+    #[document(collection = "given", crate = strongroom_core, fields = GivenHandles)]
+    struct Given {
+        #[document(id)]
+        id: u32,
+        #[document(keyword, many)]
+        words: Words,
+        #[document(keyword)]
+        states: Option<Vec<Status>>,
+        #[document(timestamp)]
+        at: i64,
+        #[document(object(open))]
+        extra: Open,
+        #[document(bytes)]
+        picture: String,
+        scores: std::collections::BTreeMap<String, f64>,
+        #[document(unmapped)]
+        #[serde(flatten)]
+        rest: serde_json::Map<String, serde_json::Value>,
+    }
+    #[derive(Serialize, Deserialize)]
+    struct Open {
+        x: u8,
+    }
+    let model = Given::model().unwrap();
+    let kinds = [
+        ("id", Kind::Integer, false),
+        ("words", Kind::Keyword, true),
+        ("states", Kind::Keyword, true),
+        ("at", Kind::Timestamp, false),
+        ("extra", Kind::Object, false),
+        ("picture", Kind::Bytes, false),
+        ("scores", Kind::Object, false),
+    ];
+    for (path, kind, many) in kinds {
+        let field = declared(&model, path);
+        assert_eq!((field.kind, field.many), (kind, many), "{path}");
+    }
+    assert_eq!(model.fields().count(), kinds.len());
+    let f: GivenHandles = Given::fields();
+    let at = Timestamp::from_millis(7).unwrap();
+    assert_eq!(f.at().eq(at), Filter::eq("at", 7).unwrap());
+    let open = f
+        .states()
+        .append([Status::Guest])
+        .and(f.at().set(8))
+        .and(f.extra().set(Open { x: 1 }));
+    open.check().unwrap();
 }
 
 #[test]

@@ -54,7 +54,6 @@ macro_rules! printed {
 printed!(Uuid, i8, i16, i32, i64, u8, u16, u32, u64, isize, usize);
 
 #[diagnostic::do_not_recommend]
-
 impl<P: KeyPart> KeyPart for Option<P> {
     fn key_part(&self) -> Option<Cow<'_, str>> {
         self.as_ref().and_then(P::key_part)
@@ -75,7 +74,6 @@ pub trait GeneratedId: KeyPart {
 }
 
 #[diagnostic::do_not_recommend]
-
 impl GeneratedId for String {
     fn is_unset(&self) -> bool {
         self.is_empty()
@@ -87,7 +85,6 @@ impl GeneratedId for String {
 }
 
 #[diagnostic::do_not_recommend]
-
 impl GeneratedId for Uuid {
     fn is_unset(&self) -> bool {
         self.is_nil()
@@ -101,7 +98,6 @@ impl GeneratedId for Uuid {
 }
 
 #[diagnostic::do_not_recommend]
-
 impl<G: GeneratedId + Default> GeneratedId for Option<G> {
     fn is_unset(&self) -> bool {
         self.as_ref().is_none_or(G::is_unset)

@@ -20,7 +20,6 @@ pub trait StampField {
 }
 
 #[diagnostic::do_not_recommend]
-
 impl StampField for Timestamp {
     fn set_stamp(&mut self, time: Timestamp) {
         *self = time;
@@ -38,7 +37,6 @@ impl StampField for Timestamp {
 }
 
 #[diagnostic::do_not_recommend]
-
 impl StampField for Option<Timestamp> {
     fn set_stamp(&mut self, time: Timestamp) {
         *self = Some(time);

@@ -54,7 +54,6 @@ pub trait FieldType {
 pub trait ObjectType: FieldType {}
 
 #[diagnostic::do_not_recommend]
-
 impl<O: ObjectType> ObjectType for Option<O> {}
 #[diagnostic::do_not_recommend]
 impl<O: ObjectType> ObjectType for Vec<O> {}
@@ -95,7 +94,6 @@ map!(BTreeMap);
 map!(HashMap, S);
 
 #[diagnostic::do_not_recommend]
-
 impl FieldType for serde_json::Map<String, serde_json::Value> {
     type Kind = kinds::Object;
     type Value = Self;
