@@ -1,4 +1,5 @@
 //! Many writes in one call.
+#![cfg(feature = "derive")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! From a URL to a store that keeps documents.
-#![cfg(feature = "sqlite")]
+#![cfg(all(feature = "derive", feature = "sqlite"))]
 
 use serde::{Deserialize, Serialize};
 use strongroom::prelude::*;

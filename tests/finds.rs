@@ -1,4 +1,5 @@
 //! Pages, streams, single documents and counts.
+#![cfg(feature = "derive")]
 
 mod support;
 
@@ -40,7 +41,8 @@ async fn events(count: usize) -> Result<Watched> {
     for made in events.insert_many(made).await? {
         made?;
     }
-    (w.spy.take(), w.spy.take_bulks());
+    w.spy.take();
+    w.spy.take_bulks();
     Ok(w)
 }
 

@@ -1,4 +1,5 @@
 //! The typed handle: inserting, loading, saving, deleting, and what is no I/O.
+#![cfg(feature = "derive")]
 
 mod support;
 

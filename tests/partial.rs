@@ -1,4 +1,5 @@
 //! Partly loaded documents, and members that the type does not know.
+#![cfg(feature = "derive")]
 
 mod support;
 
@@ -55,8 +56,11 @@ async fn store<T: Document>(w: &Watched, key: &str, body: Value) -> Result<()> {
 async fn stored<T: Document>(w: &Watched, key: &str) -> Result<Value> {
     let model = w.db.collection::<T>().model()?.clone();
     let request = LoadRequest::new(model, vec![Key::new(key)?]);
-    let documents = w.db.store().load(request).await?;
-    documents[0].as_ref().unwrap().body.decode()
+    let found = w.db.store().load(request).await?.pop().flatten();
+    found
+        .ok_or_else(|| strongroom::Error::invalid("not stored"))?
+        .body
+        .decode()
 }
 
 fn ada() -> Value {

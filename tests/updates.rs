@@ -1,4 +1,5 @@
 //! Conflict retry and transactions.
+#![cfg(feature = "derive")]
 
 mod support;
 

@@ -241,13 +241,9 @@ impl<T: Document> Collection<T> {
         model: &Model,
         document: &mut Versioned<T>,
     ) -> Result<Option<(Write, Pending)>> {
-        let encoded = Body::encode(&**document)?;
-        if document.origin().is::<T>(&encoded)? {
-            return Ok(None);
-        }
         match document.origin().selection.is_some() {
-            true => self.prepare_part(model, document, &encoded),
-            false => self.prepare_whole(model, document, encoded).map(Some),
+            true => self.prepare_part(model, document),
+            false => self.prepare_whole(model, document),
         }
     }
 
@@ -255,39 +251,53 @@ impl<T: Document> Collection<T> {
         &self,
         model: &Model,
         document: &mut Versioned<T>,
-        encoded: Body,
-    ) -> Result<(Write, Pending)> {
+    ) -> Result<Option<(Write, Pending)>> {
         let (key, expected) = (document.key().clone(), document.version().into());
-        check_same_key(&key, &T::key(document)?)?;
         let created = document.origin().created;
         let clock = &*self.context.shared.clock;
         let stamping = self.context.stamping();
         let stamps = stamps::of_put(model, stamping, clock, &**document, expected, created);
-        let known = match stamps::is_none(stamps) {
-            true => encoded,
-            false => stamps::encode_with(&mut **document, stamps)?,
-        };
-        let stored = stored_form::<T>(model, document.origin(), known.clone())?;
+        // Most documents that are saved were changed, and most changes show in the stamped text:
+        // then the value is encoded once.
+        let before = stamps::of(&**document);
+        let known = stamps::encode_with(&mut **document, stamps)?;
+        let origin = document.origin();
+        let changed = !stamps::is_none(stamps)
+            && stamps::differs_besides(origin.known::<T>()?, &known, before, stamps);
+        if !changed {
+            let encoded = match stamps::is_none(stamps) {
+                true => known.clone(),
+                false => Body::encode(&**document)?,
+            };
+            if origin.is::<T>(&encoded)? {
+                return Ok(None);
+            }
+        }
+        check_same_key(&key, &T::key(document)?)?;
+        let stored = stored_form::<T>(model, origin, known.clone())?;
         let write = Write::put(key, stored.clone(), expected);
         let pending = Pending {
             stored,
             known,
             stamps,
         };
-        Ok((write, pending))
+        Ok(Some((write, pending)))
     }
 
     fn prepare_part(
         &self,
         model: &Model,
         document: &mut Versioned<T>,
-        encoded: &Body,
     ) -> Result<Option<(Write, Pending)>> {
+        let encoded = Body::encode(&**document)?;
         let origin = document.origin();
         let Some(selection) = origin.selection.as_deref() else {
             return Ok(None);
         };
-        let patch = changes(origin.known::<T>()?, encoded, selection)?;
+        if origin.is::<T>(&encoded)? {
+            return Ok(None);
+        }
+        let patch = changes(origin.known::<T>()?, &encoded, selection)?;
         if patch.is_empty() {
             return Ok(None);
         }

@@ -86,9 +86,10 @@ impl<T: Document> Collection<T> {
 
     async fn demand(&self, key: &Key) -> Result<Versioned<T>> {
         let document = self.get(key).await?;
-        let model = self.model()?;
-        document
+        let document = document
             .ok_or_else(|| Error::not_found(key.clone()))
-            .at(Operation::Load, model)
+            .at(Operation::Load, self.model()?)?;
+        document.origin().remember(&*document);
+        Ok(document)
     }
 }

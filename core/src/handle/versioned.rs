@@ -55,6 +55,14 @@ impl Origin {
         self
     }
 
+    /// Takes down what the value encodes to while it is as stored, so that it need not be decoded
+    /// again to find out. A value that does not encode is told when it is saved.
+    pub(crate) fn remember<T: Document>(&self, value: &T) {
+        if let Ok(known) = Body::encode(value) {
+            self.known.get_or_init(|| known);
+        }
+    }
+
     /// What the value encoded to when it was as stored.
     pub(crate) fn known<T: Document>(&self) -> Result<&Body> {
         if let Some(known) = self.known.get() {
