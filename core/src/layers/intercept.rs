@@ -75,6 +75,8 @@ pub enum Enter<S> {
 pub struct Layered<L, S: ?Sized> {
     layer: Arc<L>,
     inner: Arc<S>,
+    /// Those of the inner store, so that asking for them does not walk down the whole stack.
+    capabilities: Capabilities,
     in_transaction: bool,
 }
 
@@ -82,6 +84,7 @@ impl<L: Intercept> Layer for L {
     fn wrap(self, inner: Arc<dyn Store>) -> Arc<dyn Store> {
         Arc::new(Layered {
             layer: Arc::new(self),
+            capabilities: inner.capabilities().clone(),
             inner,
             in_transaction: false,
         })
@@ -114,7 +117,7 @@ impl<L: Intercept, S: Store + ?Sized> Layered<L, S> {
         self.layer.enter(&Call {
             operation,
             request,
-            capabilities: self.inner.capabilities(),
+            capabilities: &self.capabilities,
             in_transaction: self.in_transaction,
         })
     }
@@ -181,14 +184,14 @@ impl<L: Intercept, S: Store + ?Sized> Schema for Layered<L, S> {
 #[deny(clippy::missing_trait_methods)]
 impl<L: Intercept, S: Store + ?Sized> Store for Layered<L, S> {
     fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
+        &self.capabilities
     }
 
     fn transact(&self) -> Option<Arc<dyn Transact>> {
         Some(Arc::new(LayeredTransact {
             layer: Arc::clone(&self.layer),
             inner: self.inner.transact()?,
-            capabilities: self.inner.capabilities().clone(),
+            capabilities: self.capabilities.clone(),
             in_transaction: self.in_transaction,
         }))
     }
@@ -232,6 +235,7 @@ impl<L: Intercept> Transact for LayeredTransact<L> {
         };
         Ok(Arc::new(Layered {
             layer: Arc::clone(&self.layer),
+            capabilities: transaction.capabilities().clone(),
             inner: transaction,
             in_transaction: true,
         }))
