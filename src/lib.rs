@@ -65,6 +65,8 @@
 //!
 //! - `sqlite` (default): the embedded engine, `sqlite://` in [`connect`].
 //! - `derive` (default): `#[derive(Document)]` and `#[derive(Object)]`.
+//! - `mock`: mocks of the trait family, for tests.
+//! - `metrics`: figures of calls for the `metrics` crate.
 
 mod connect;
 pub mod prelude;
@@ -80,6 +82,8 @@ pub use strongroom_core::{
     Error, ErrorKind, Operation, Result, clock, error, handle, layers, memory, model, patch, query,
     store,
 };
+#[cfg(feature = "mock")]
+pub use strongroom_core::mock;
 #[cfg(feature = "derive")]
 pub use strongroom_derive::{Document, Object};
 #[cfg(feature = "sqlite")]
