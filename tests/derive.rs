@@ -1,4 +1,9 @@
 //! The derives through the facade: what is declared is what a store keeps, finds and shows.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "these are tests"
+)]
 
 use serde::{Deserialize, Serialize};
 use strongroom::model::{Body, Kind};
@@ -94,8 +99,8 @@ fn order(customer: &Ref<Customer>, count: u64) -> Order {
     }
 }
 
-async fn shop() -> Result<(Database, Collection<Order>, Ref<Customer>)> {
-    let db = strongroom::connect("memory:").await?;
+async fn shop(url: &str) -> Result<(Database, Collection<Order>, Ref<Customer>)> {
+    let db = strongroom::connect(url).await?;
     let (orders, customers) = (db.collection::<Order>(), db.collection::<Customer>());
     orders.ensure().await?;
     customers.ensure().await?;
@@ -107,9 +112,8 @@ async fn shop() -> Result<(Database, Collection<Order>, Ref<Customer>)> {
     Ok((db, orders, Ref::from(&ada)))
 }
 
-#[tokio::test]
-async fn every_handle_finds_what_was_stored() -> Result<()> {
-    let (_db, orders, ada) = shop().await?;
+async fn every_handle_finds_what_was_stored(url: &str) -> Result<()> {
+    let (_db, orders, ada) = shop(url).await?;
     let stored = orders.insert(order(&ada, 3)).await?;
     assert_eq!(
         uuid::Uuid::parse_str(&stored.id).unwrap().get_version_num(),
@@ -158,9 +162,8 @@ async fn every_handle_finds_what_was_stored() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn every_handle_patches_what_it_is_of() -> Result<()> {
-    let (_db, orders, ada) = shop().await?;
+async fn every_handle_patches_what_it_is_of(url: &str) -> Result<()> {
+    let (_db, orders, ada) = shop(url).await?;
     let stored = orders.insert(order(&ada, 3)).await?;
     let f = Order::fields();
     let delivered = Timestamp::from_millis(1_000)?;
@@ -214,9 +217,8 @@ async fn every_handle_patches_what_it_is_of() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn output_has_what_was_loaded_and_no_secret() -> Result<()> {
-    let (db, orders, ada) = shop().await?;
+async fn output_has_what_was_loaded_and_no_secret(url: &str) -> Result<()> {
+    let (db, orders, ada) = shop(url).await?;
     orders.insert(order(&ada, 1)).await?;
     let second = orders.insert(order(&ada, 2)).await?;
     let stored = Body::encode(&*second)?;
@@ -241,9 +243,8 @@ async fn output_has_what_was_loaded_and_no_secret() -> Result<()> {
     db.close().await
 }
 
-#[tokio::test]
-async fn resolvers_see_the_transaction_that_they_run_in() -> Result<()> {
-    let (db, orders, ada) = shop().await?;
+async fn resolvers_see_the_transaction_that_they_run_in(url: &str) -> Result<()> {
+    let (db, orders, ada) = shop(url).await?;
     let tx = db.begin(strongroom::store::BeginOptions::new()).await?;
     let inside = tx.collection::<Order>();
     let first = inside.insert(order(&ada, 1)).await?;
@@ -254,3 +255,20 @@ async fn resolvers_see_the_transaction_that_they_run_in() -> Result<()> {
     assert_eq!(orders.find(Filter::all()).count().await?, 0);
     Ok(())
 }
+
+/// Runs every case above on one store.
+macro_rules! on {
+    ($store:ident, $url:literal: $($case:ident),*) => {
+        mod $store {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() -> strongroom::Result<()> {
+                super::$case($url).await
+            })*
+        }
+    };
+}
+
+on!(memory, "memory:": every_handle_finds_what_was_stored, every_handle_patches_what_it_is_of, output_has_what_was_loaded_and_no_secret, resolvers_see_the_transaction_that_they_run_in);
+
+#[cfg(feature = "sqlite")]
+on!(sqlite, "sqlite::memory:": every_handle_finds_what_was_stored, every_handle_patches_what_it_is_of, output_has_what_was_loaded_and_no_secret, resolvers_see_the_transaction_that_they_run_in);
