@@ -15,12 +15,15 @@ use crate::failure::{During, Failure, Outcome};
 use crate::form::Form;
 use crate::setup::{Scale, Settings, Setup};
 
+/// The setup's `reopen`, without the setup's type.
+type Reopen = dyn Fn() -> BoxFuture<'static, Option<Arc<dyn Store>>> + Send + Sync;
+
 /// What a case is handed.
 pub(crate) struct Context {
     store: Arc<dyn Store>,
     form: Form,
     settings: Settings,
-    reopen: Box<dyn Fn() -> BoxFuture<'static, Option<Arc<dyn Store>>> + Send + Sync>,
+    reopen: Box<Reopen>,
     suffix: String,
     drawn: AtomicUsize,
     made: Mutex<Vec<CollectionName>>,

@@ -18,6 +18,10 @@
     clippy::print_stdout,
     reason = "this is test code: a case ends by panicking, and says what it did not have to check"
 )]
+#![allow(
+    clippy::cloned_ref_to_slice_refs,
+    reason = "expected lists read alike, whether they hold one element or several"
+)]
 
 mod alter;
 mod cases;
@@ -30,6 +34,7 @@ mod linear;
 mod random;
 mod run;
 mod setup;
+mod strategies;
 mod suite;
 
 pub use alter::{Alter, altered};

@@ -9,6 +9,7 @@ use strongroom_core::ErrorKind;
 use strongroom_core::model::{Body, Expected, Key, Version};
 use strongroom_core::store::{Effect, Write};
 
+use super::races::at_once;
 use crate::context::Context;
 use crate::docs::{Docs, key};
 use crate::failure::{During, Failure, Outcome, check, describe};
@@ -42,22 +43,18 @@ pub(crate) async fn with_calls_cut_off(cx: &Context) -> Outcome {
 async fn histories(cx: &Context, seed: Seed, round: usize, cut: bool) -> Outcome {
     let docs = cx.docs().await?;
     let clock = Arc::new(AtomicU64::new(0));
-    let mut running = Vec::new();
-    for task in 0..TASKS {
+    let found = at_once(TASKS, |task| {
         let caller = Caller {
             docs: docs.clone(),
             clock: clock.clone(),
             known: [None; KEYS],
         };
-        let seed = seed.of(round * TASKS + task);
-        running.push(tokio::spawn(caller.call(seed, cut)));
-    }
+        caller.call(seed.of(round * TASKS + task), cut)
+    })
+    .await?;
     let mut by_key: Vec<Vec<Call>> = vec![Vec::new(); KEYS];
-    for task in running {
-        let calls = task
-            .await
-            .map_err(|e| Failure::new(format!("a task ended: {e}")))??;
-        for (at, call) in calls {
+    for calls in found {
+        for (at, call) in calls? {
             by_key[at].push(call);
         }
     }
@@ -99,7 +96,7 @@ impl Caller {
                 (2, _) | (_, None) => Expected::Absent,
                 (_, Some(version)) => Expected::Exactly(version),
             };
-            let polls = if cut && choice % 2 == 0 {
+            let polls = if cut && choice.is_multiple_of(2) {
                 random.below(4)
             } else {
                 usize::MAX
@@ -128,6 +125,8 @@ impl Caller {
                     end,
                 },
             ));
+            // A store in memory never waits, and its callers would come one after another.
+            tokio::task::yield_now().await;
         }
         Ok(calls)
     }

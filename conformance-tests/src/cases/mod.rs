@@ -4,12 +4,14 @@ mod bodies;
 mod bulk;
 mod cancel;
 mod capabilities;
+mod histories;
 mod ids;
 mod limits;
 mod linear;
 mod loads;
 mod names;
 mod patches;
+mod queries;
 mod races;
 mod routing;
 mod schema;
@@ -121,6 +123,18 @@ macro_rules! __with_cases {
                 calls_within_transactions
                 commits
                 rollbacks
+            }
+            queries {
+                filters_agree
+                sorts_agree
+                pages_agree
+                pages_hold_while_documents_change
+                at_most_totals
+                random_queries_agree
+            }
+            histories {
+                agree_with_the_oracle
+                with_unique_values_agree
             }
             linear { saves_loads_and_deletes with_calls_cut_off }
             loads {

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use serde_json::json;
-use strongroom_core::model::{Expected, Key, Version};
-use strongroom_core::store::{Effect, Receipt};
+use strongroom_core::model::{Body, Expected, Key, Version};
+use strongroom_core::store::{Effect, Receipt, Write};
 use strongroom_core::{Error, ErrorKind, Result};
 use tokio::sync::Barrier;
 
@@ -58,13 +58,20 @@ pub(crate) async fn increments(cx: &Context) -> Outcome {
         async move {
             for _ in 0..scale.increments {
                 let mut lost = 0;
+                let mut last = None;
                 loop {
                     let found = docs.present(&at).await?;
+                    check!(
+                        last.is_none() || found.write_id != last,
+                        "a save took effect that had answered with a conflict"
+                    );
                     let mut body = value_of(&found)?;
                     body["n"] = json!(body["n"].as_i64().unwrap_or(-1) + 1);
                     let name = format!("t{task}");
                     body["by"][&name] = json!(body["by"][&name].as_i64().unwrap_or(0) + 1);
-                    match docs.put(&at, &body, found.version).await {
+                    let write = Write::put(at.clone(), Body::encode(&body)?, found.version);
+                    last = Some(write.write_id);
+                    match docs.save(write).await {
                         Ok(_) => break,
                         Err(error)
                             if matches!(
@@ -359,8 +366,6 @@ pub(crate) async fn atomic_bulks_keep_a_sum(cx: &Context) -> Outcome {
 }
 
 async fn transfer(docs: &Docs, from: &Key, to: &Key) -> Outcome<bool> {
-    use strongroom_core::model::Body;
-    use strongroom_core::store::Write;
     let (a, b) = (docs.present(from).await?, docs.present(to).await?);
     let amount = |body: &serde_json::Value| body["n"].as_i64().unwrap_or(0);
     let (less, more) = (amount(&value_of(&a)?) - 1, amount(&value_of(&b)?) + 1);
