@@ -56,6 +56,11 @@ fn order(number: u32) -> Order {
     }
 }
 
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the body of a test"
+)]
 async fn everything(db: Database) -> Result<()> {
     let orders = db.collection::<Order>();
     orders.ensure().await?;
@@ -108,6 +113,24 @@ async fn everything(db: Database) -> Result<()> {
         orders.delete(key(2), Expected::Present).await
     });
     moved.await?;
+    let tx = db.begin(BeginOptions::new()).await?;
+    let undone = tx.transaction(async |tx| {
+        tx.collection::<Order>()
+            .delete(key(3), Expected::Present)
+            .await?;
+        Result::<()>::Err(strongroom::Error::invalid("no"))
+    });
+    undone.await.unwrap_err();
+    tx.collection::<Order>()
+        .update(key(4), |o| o.total = 4.0)
+        .await?;
+    tx.commit().await?;
+    assert_eq!(orders.get(key(4)).await?.unwrap().total, 4.0);
+    let tx = db.begin(BeginOptions::new()).await?;
+    tx.collection::<Order>()
+        .delete(key(4), Expected::Any)
+        .await?;
+    drop(tx);
     assert_eq!(open().count().await?, 28);
     assert_eq!(orders.get(key(1)).await?.unwrap().total, 5.0);
     let page = open().sort(f.total().desc()).limit(3).page().await?;

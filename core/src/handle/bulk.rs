@@ -30,6 +30,25 @@ type Progress = Box<dyn FnMut(BulkProgress) + Send>;
 
 impl<T: Document> Collection<T> {
     /// Begins a bulk of writes of any kind.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// let bob = users.insert(User::new("bob")).await?;
+    /// let reply = users
+    ///     .bulk()
+    ///     .insert(User::new("ada"))
+    ///     .delete("bob", bob.version())
+    ///     .insert(User::new("ada"))
+    ///     .progress(|progress| assert_eq!(progress.failed, 1))
+    ///     .send()
+    ///     .await?;
+    /// let (place, error) = reply.errors().next().expect("one item failed");
+    /// assert_eq!((place, error.kind()), (2, ErrorKind::AlreadyExists));
+    /// # Ok(()) }) }
+    /// ```
     pub fn bulk(&self) -> Bulk<T> {
         Bulk {
             collection: self.clone(),
@@ -229,11 +248,6 @@ impl<T: Document> Collection<T> {
 
 /// Many writes to one collection, in the order in which they were added. Items on one key take
 /// effect in that order.
-///
-/// # Examples
-///
-/// `users.bulk().insert(ada).delete("bob", version).send().await?` creates one document and
-/// deletes another in one call.
 #[must_use = "a bulk does nothing before it is sent"]
 pub struct Bulk<T> {
     collection: Collection<T>,

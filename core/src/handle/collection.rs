@@ -68,6 +68,24 @@ impl<T: Document> Collection<T> {
     /// Fields that were not selected must be able to be missing from the type: an `Option`, or
     /// `#[serde(default)]`. The fields that the key is read from are always loaded. Saving what was
     /// loaded so changes only fields that were loaded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// users.insert(User { logins: 3, ..User::new("ada") }).await?;
+    /// let mut ada = users.select(["region"]).get("ada").await?.expect("ada was inserted");
+    /// assert_eq!(ada.logins, 0, "not loaded");
+    /// ada.region = None;
+    /// users.save(&mut ada).await?;
+    /// assert_eq!(users.get("ada").await?.expect("still there").logins, 3);
+    ///
+    /// ada.logins = 9;
+    /// let error = users.save(&mut ada).await.unwrap_err();
+    /// assert!(error.message().contains("field logins was changed but not loaded"));
+    /// # Ok(()) }) }
+    /// ```
     #[must_use]
     pub fn select(&self, fields: impl IntoSelection) -> Self {
         let mut selecting = self.clone();

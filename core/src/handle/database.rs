@@ -42,6 +42,23 @@ impl Database {
     }
 
     /// Begins a database over `store` with other settings.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, _| {
+    /// use std::time::Duration;
+    /// use strongroom_core::clock::ManualClock;
+    ///
+    /// let db = Database::builder(Arc::new(MemoryStore::new()))
+    ///     .clock(Arc::new(ManualClock::new(Timestamp::from_millis(0)?)))
+    ///     .limits(Limits::default().with_page_size(20))
+    ///     .retry(RetryPolicy::default().with_deadline(Duration::from_secs(1)))
+    ///     .build();
+    /// assert_eq!(db.limits().page_size(), 20);
+    /// # Ok(()) }) }
+    /// ```
     pub fn builder(store: Arc<dyn Store>) -> DatabaseBuilder {
         DatabaseBuilder {
             store,

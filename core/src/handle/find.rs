@@ -22,6 +22,26 @@ use crate::store::{self, CountRequest, FindRequest, MAX_PAGE, Total};
 impl<T: Document> Collection<T> {
     /// Begins a question for the documents that match `filter`; [`Filter::all`] means every one.
     /// Nothing is sent before the question is put by one of its `async` methods.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// users.insert_many(["ada", "bob", "cy"].map(User::new)).await?;
+    /// let mut page = users
+    ///     .find(Filter::eq("region", "eu")?)
+    ///     .sort(Sort::descending("name".parse()?))
+    ///     .limit(2)
+    ///     .page()
+    ///     .await?;
+    /// assert_eq!(page.iter().map(|user| user.name.as_str()).collect::<Vec<_>>(), ["cy", "bob"]);
+    /// while let Some(next) = page.next().await? {
+    ///     page = next;
+    /// }
+    /// assert_eq!(page[0].name, "ada");
+    /// # Ok(()) }) }
+    /// ```
     pub fn find(&self, filter: impl Into<Filter>) -> Find<T> {
         Find {
             collection: self.clone(),
@@ -176,6 +196,23 @@ impl<T: Document> Find<T> {
     /// Nothing is sent before the stream is polled. Documents written meanwhile may or may not
     /// appear, and none appears twice unless its sort values change. After an error the stream
     /// ends. Dropping it changes nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// use futures_util::TryStreamExt;
+    ///
+    /// users.insert_many(["ada", "bob"].map(User::new)).await?;
+    /// let mut stream = std::pin::pin!(users.find(Filter::all()).stream());
+    /// let mut names = Vec::new();
+    /// while let Some(user) = stream.try_next().await? {
+    ///     names.push(user.into_inner().name);
+    /// }
+    /// assert_eq!(names, ["ada", "bob"]);
+    /// # Ok(()) }) }
+    /// ```
     pub fn stream(self) -> impl Stream<Item = Result<Versioned<T>>> + Send + use<T> {
         self.stream_of(|collection, model, document, selection| {
             collection.adopt(model, document, selection.cloned())

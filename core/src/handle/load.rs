@@ -25,6 +25,18 @@ impl<T: Document> Collection<T> {
     ///
     /// `Invalid` for a key that is not allowed, or without the routing that the collection
     /// demands; `Codec` if the body does not fit the type; `Unavailable`, `Timeout`, `Contended`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// users.insert(User::new("ada")).await?;
+    /// let ada = users.get("ada").await?.expect("ada was inserted");
+    /// assert_eq!(ada.logins, 0);
+    /// assert!(users.get("bob").await?.is_none());
+    /// # Ok(()) }) }
+    /// ```
     pub async fn get(&self, key: impl IntoKey) -> Result<Option<Versioned<T>>> {
         let (model, selection) = self.selected(Operation::Load)?;
         let key = key.into_key().at(Operation::Load, model)?;
@@ -103,6 +115,27 @@ impl<T: Document> Collection<T> {
     ///
     /// `NotFound` if the document is gone, which leaves the value as it was; otherwise as for
     /// [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// let mut ada = users.insert(User::new("ada")).await?;
+    /// users.update("ada", |user| user.region = Some("us".into())).await?;
+    ///
+    /// ada.logins = 5;
+    /// let error = users.save(&mut ada).await.unwrap_err();
+    /// assert!(error.is_conflict());
+    ///
+    /// // A three-way merge: ours is what we made of it, theirs is what is there now.
+    /// let ours = ada.clone();
+    /// users.reload(&mut ada).await?;
+    /// ada.logins = ada.logins.max(ours.logins);
+    /// users.save(&mut ada).await?;
+    /// assert_eq!((ada.region.as_deref(), ada.logins), (Some("us"), 5));
+    /// # Ok(()) }) }
+    /// ```
     pub async fn reload(&self, document: &mut Versioned<T>) -> Result<()> {
         let model = self.model()?;
         let selection = document.origin().selection.clone();

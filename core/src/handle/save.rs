@@ -66,6 +66,18 @@ impl<T: Document> Collection<T> {
     /// `AlreadyExists` if there is one under its key; `UniqueViolation`; `Invalid` if the key or
     /// the body breaks a limit; `Codec` if the value does not encode; `Unavailable`, `Timeout`,
     /// `Contended` if nothing was written; `Indeterminate` if that is not known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// let ada = users.insert(User::new("ada")).await?;
+    /// assert_eq!(ada.version().revision(), Some(1));
+    /// let error = users.insert(User::new("ada")).await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    /// # Ok(()) }) }
+    /// ```
     pub async fn insert(&self, value: T) -> Result<Versioned<T>> {
         self.save_with(value, Expected::Absent).await
     }
@@ -80,6 +92,20 @@ impl<T: Document> Collection<T> {
     /// # Errors
     ///
     /// As for [`put`](Self::put).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// let version = users.insert(User::new("ada")).await?.version();
+    /// // The version goes to a client and comes back with a changed value.
+    /// let changed = User { logins: 7, ..User::new("ada") };
+    /// let ada = users.save_with(changed.clone(), version).await?;
+    /// let error = users.save_with(changed, version).await.unwrap_err();
+    /// assert_eq!(error.actual_version(), Some(ada.version()));
+    /// # Ok(()) }) }
+    /// ```
     pub async fn save_with(
         &self,
         mut value: T,
@@ -134,6 +160,19 @@ impl<T: Document> Collection<T> {
     /// or a field that was not loaded, or it has no changes and that is refused;
     /// `UniqueViolation`, `Codec`, `Unavailable`, `Timeout`, `Contended` if nothing was written;
     /// `Indeterminate` if that is not known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// let mut ada = users.insert(User::new("ada")).await?;
+    /// ada.logins += 1;
+    /// assert!(ada.is_changed());
+    /// assert!(matches!(users.save(&mut ada).await?, Saved::Updated(_)));
+    /// assert!(matches!(users.save(&mut ada).await?, Saved::Unchanged(_)));
+    /// # Ok(()) }) }
+    /// ```
     pub async fn save(&self, document: &mut Versioned<T>) -> Result<Saved> {
         let model = self.model()?;
         let prepared = self.prepare_save(model, document);
@@ -167,6 +206,20 @@ impl<T: Document> Collection<T> {
     /// `NotFound` if there is no document; `Conflict` if it is at another version; `Invalid` if
     /// the patch does not apply, changes a field that the key is read from, or [`Expected::Absent`]
     /// is expected; otherwise as for [`put`](Self::put).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// let ada = users.insert(User::new("ada")).await?;
+    /// let patch = Patch::new().increment("logins".parse()?, 1);
+    /// let version = users.patch("ada", patch.clone(), Expected::Present).await?;
+    /// assert_ne!(version, ada.version());
+    /// let error = users.patch("ada", patch, ada.version()).await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Conflict);
+    /// # Ok(()) }) }
+    /// ```
     pub async fn patch(
         &self,
         key: impl IntoKey,
@@ -189,6 +242,17 @@ impl<T: Document> Collection<T> {
     /// `NotFound` if there is none, unless [`Expected::Any`] was expected; `Conflict` if it is at
     /// another version; `Unavailable`, `Timeout`, `Contended` if it was not deleted;
     /// `Indeterminate` if that is not known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// let ada = users.insert(User::new("ada")).await?;
+    /// assert_eq!(users.delete(&ada, ada.version()).await?, Deleted::Removed);
+    /// assert_eq!(users.delete("ada", Expected::Any).await?, Deleted::Absent);
+    /// # Ok(()) }) }
+    /// ```
     pub async fn delete(
         &self,
         key: impl IntoKey,

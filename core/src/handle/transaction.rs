@@ -83,6 +83,19 @@ impl Database {
     ///
     /// `Unsupported` if the store has no transactions or not the isolation; `Contended` if the
     /// wait ran out; `Unavailable`, `Timeout`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |db, users| {
+    /// let tx = db.begin(Default::default()).await?;
+    /// tx.collection::<User>().insert(User::new("ada")).await?;
+    /// assert!(!users.exists("ada").await?, "not committed yet");
+    /// tx.commit().await?;
+    /// assert!(users.exists("ada").await?);
+    /// # Ok(()) }) }
+    /// ```
     pub async fn begin(&self, options: BeginOptions) -> Result<Tx> {
         begin(self.context(), options).await
     }
@@ -100,6 +113,22 @@ impl Database {
     /// What the work fails with; `Contended`, with the last failure as its source, when attempts
     /// or time run out; `Indeterminate` if it is not known whether the commit took place;
     /// otherwise as for [`begin`](Self::begin).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |db, users| {
+    /// users.insert_many(["ada", "bob"].map(User::new)).await?;
+    /// db.transaction(TransactionOptions::new(), |tx| async move {
+    ///     let users = tx.collection::<User>();
+    ///     users.update("ada", |user| user.logins += 1).await?;
+    ///     users.delete("bob", Expected::Present).await
+    /// })
+    /// .await?;
+    /// assert!(!users.exists("bob").await?);
+    /// # Ok(()) }) }
+    /// ```
     pub async fn transaction<R, F>(
         &self,
         options: impl Into<TransactionOptions>,

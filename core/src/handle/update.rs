@@ -20,6 +20,17 @@ impl<T: Document> Collection<T> {
     ///
     /// `NotFound` if there is no document under the key; `Contended`, with the last conflict as
     /// its source, when attempts or time run out; otherwise as for [`save`](Self::save).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// users.insert(User::new("ada")).await?;
+    /// let ada = users.update("ada", |user| user.logins += 1).await?;
+    /// assert_eq!(ada.logins, 1);
+    /// # Ok(()) }) }
+    /// ```
     pub async fn update(
         &self,
         key: impl IntoKey,
@@ -38,6 +49,22 @@ impl<T: Document> Collection<T> {
     /// # Errors
     ///
     /// What the closure fails with; otherwise as for [`update`](Self::update).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// users.insert(User::new("ada")).await?;
+    /// let refused = users
+    ///     .try_update("ada", |user| {
+    ///         user.logins = user.logins.checked_sub(1).ok_or_else(|| Error::invalid("no logins left"))?;
+    ///         Ok(())
+    ///     })
+    ///     .await;
+    /// assert_eq!(refused.unwrap_err().message(), "no logins left");
+    /// # Ok(()) }) }
+    /// ```
     pub async fn try_update(
         &self,
         key: impl IntoKey,
@@ -63,6 +90,23 @@ impl<T: Document> Collection<T> {
     /// # Errors
     ///
     /// What the closure fails with; otherwise as for [`update`](Self::update).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// # async fn ask_elsewhere() -> Result<u64> { Ok(4) }
+    /// users.insert(User::new("ada")).await?;
+    /// let ada = users
+    ///     .update_async("ada", |mut user| async move {
+    ///         user.logins += ask_elsewhere().await?;
+    ///         Ok(user)
+    ///     })
+    ///     .await?;
+    /// assert_eq!(ada.logins, 4);
+    /// # Ok(()) }) }
+    /// ```
     pub async fn update_async<F>(
         &self,
         key: impl IntoKey,

@@ -17,6 +17,20 @@ use crate::query::SourceFilter;
 ///
 /// It dereferences to the value. Nothing in it touches a store: changing it changes memory, until
 /// [`Collection::save`](super::Collection::save).
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+/// # fn main() -> Result<()> { run(async |_, users| {
+/// let mut ada: Versioned<User> = users.insert(User::new("ada")).await?;
+/// ada.logins += 1;
+/// assert_eq!(ada.key().id().as_str(), "ada");
+/// assert!(ada.is_changed());
+/// ada.logins -= 1;
+/// assert!(!ada.is_changed());
+/// # Ok(()) }) }
+/// ```
 pub struct Versioned<T> {
     value: T,
     key: Key,
