@@ -68,7 +68,7 @@ impl Shared {
         capabilities.durable = !in_memory;
         Ok(Arc::new(Self {
             statements: StatementsOf::default(),
-            desk: Desk::new(Writer::new(connection, options.clone())),
+            desk: Desk::new(Writer::new(connection, options.clone()), options.clone()),
             readers,
             capabilities,
             current: Current::default(),

@@ -1,4 +1,10 @@
 //! What is wrong from the start, and disks that fill up: clear errors, nothing half-done.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends by panicking"
+)]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,10 @@
 //! Random questions about random documents get the answers of the in-memory store.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends by panicking"
+)]
 
 use std::ops::Bound;
 use std::sync::Arc;

@@ -9,6 +9,8 @@
 //!
 //! - The connection lies at the desk only while nobody waits. Whoever gives it back hands it to
 //!   the next in line, so no wake-up is lost, whoever is cancelled at whatever moment.
+//! - Orders in line are carried out by a task of their own, not by one of those who wait: a future
+//!   that is held but not polled, as in a `select!`, keeps nobody else waiting.
 //! - An order is carried out by the one who took it, or withdrawn by the one who left it, never
 //!   both: its ticket goes from waiting to taken or to withdrawn, once.
 //! - Where saves and turns both wait they go by turns, so neither waits for ever.
@@ -21,9 +23,12 @@ use std::time::Duration;
 
 use strongroom_core::error::{Error, ErrorKind, Result};
 use strongroom_core::store::{Receipt, Write};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::Writer;
+use super::lead::drive;
+use crate::options::SqliteOptions;
 use crate::statements::Statements;
 
 /// A write that is to be carried out.
@@ -110,6 +115,16 @@ pub(super) enum Entered {
 #[derive(Debug)]
 pub(crate) struct Desk {
     state: Mutex<State>,
+    options: Arc<SqliteOptions>,
+}
+
+/// Who carries out the orders in line when the connection is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Successor {
+    /// A task of their own.
+    Task,
+    /// The first in line, because the runtime that was to run the task is shutting down.
+    First,
 }
 
 #[derive(Debug, Default)]
@@ -169,8 +184,9 @@ impl Company {
 }
 
 impl Desk {
-    pub(crate) fn new(writer: Writer) -> Arc<Self> {
+    pub(crate) fn new(writer: Writer, options: Arc<SqliteOptions>) -> Arc<Self> {
         Arc::new(Self {
+            options,
             state: Mutex::new(State {
                 writer: Some(Box::new(writer)),
                 ..State::default()
@@ -214,7 +230,20 @@ impl Desk {
 
     /// Takes orders that wait, for who has the connection.
     pub(super) fn take_orders(&self, most: usize) -> Vec<Waiting> {
+        Self::take_from(&mut self.lock(), most)
+    }
+
+    /// Takes orders that wait, unless it is somebody else's turn.
+    pub(super) fn take_more_orders(&self, most: usize) -> Vec<Waiting> {
         let mut state = self.lock();
+        if !state.turns.is_empty() {
+            state.turn_is_next = true;
+            return Vec::new();
+        }
+        Self::take_from(&mut state, most)
+    }
+
+    fn take_from(state: &mut State, most: usize) -> Vec<Waiting> {
         let mut taken = Vec::with_capacity(state.orders.len().min(most));
         while taken.len() < most
             && let Some(waiting) = state.orders.pop_front()
@@ -318,11 +347,12 @@ impl Desk {
         Lease {
             desk: self.clone(),
             writer: Some(writer),
+            successor: Successor::Task,
         }
     }
 
     /// Hands the connection to the next in line.
-    fn give_back(self: &Arc<Self>, mut writer: Box<Writer>) {
+    fn give_back(self: &Arc<Self>, mut writer: Box<Writer>, successor: Successor) {
         loop {
             let mut state = self.lock();
             let turn_first = state.turn_is_next || state.orders.is_empty();
@@ -335,6 +365,16 @@ impl Desk {
             let returned = if let Some(turn) = next {
                 drop(state);
                 turn.send(self.lease(writer)).err()
+            } else if successor == Successor::Task
+                && !state.orders.is_empty()
+                && let Ok(runtime) = Handle::try_current()
+            {
+                drop(state);
+                let mut lease = self.lease(writer);
+                // If the task never runs, it must not try the same again.
+                lease.successor = Successor::First;
+                runtime.spawn(drive(self.clone(), self.options.clone(), lease));
+                return;
             } else if let Some(waiting) = state.orders.pop_front() {
                 drop(state);
                 if !waiting.ticket.leave_line(TAKEN) {
@@ -381,6 +421,7 @@ fn waited_too_long(patience: Duration) -> Error {
 pub(crate) struct Lease {
     desk: Arc<Desk>,
     writer: Option<Box<Writer>>,
+    successor: Successor,
 }
 
 impl fmt::Debug for Lease {
@@ -400,6 +441,11 @@ impl Lease {
             .as_deref_mut()
             .ok_or_else(|| Error::internal("the lease has no connection"))
     }
+
+    /// Lets a task carry on with what waits when the lease is dropped, as is the rule.
+    pub(super) fn succeed_by_task(&mut self) {
+        self.successor = Successor::Task;
+    }
 }
 
 impl Drop for Lease {
@@ -408,15 +454,16 @@ impl Drop for Lease {
             return;
         };
         if writer.is_settled() {
-            self.desk.give_back(writer);
+            self.desk.give_back(writer, self.successor);
             return;
         }
         // Rolling back may touch the disk, which a drop must not wait for.
         let unsettled = Unsettled {
             desk: self.desk.clone(),
             writer: Some(writer),
+            successor: self.successor,
         };
-        match tokio::runtime::Handle::try_current() {
+        match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(move || drop(unsettled))),
             Err(_) => drop(unsettled),
         }
@@ -427,13 +474,14 @@ impl Drop for Lease {
 struct Unsettled {
     desk: Arc<Desk>,
     writer: Option<Box<Writer>>,
+    successor: Successor,
 }
 
 impl Drop for Unsettled {
     fn drop(&mut self) {
         if let Some(mut writer) = self.writer.take() {
             writer.settle();
-            self.desk.give_back(writer);
+            self.desk.give_back(writer, self.successor);
         }
     }
 }

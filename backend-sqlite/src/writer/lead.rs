@@ -1,9 +1,8 @@
 //! The way of a save to the writing connection.
 //!
 //! A save that finds the connection free carries out its own write, together with those that came
-//! meanwhile, and then goes on for others for a few rounds, so that the connection does not lie
-//! idle until the next caller wakes up. Then the next in line leads. There is no timer: a save
-//! that is alone is carried out at once.
+//! meanwhile. Those that come while it does are carried out next, by a task that goes on for as
+//! long as orders come in. There is no timer: a save that is alone is carried out at once.
 
 use std::sync::Arc;
 
@@ -19,8 +18,6 @@ use crate::statements::Statements;
 
 /// Most writes of one round.
 const MAX_ROUND: usize = 1_024;
-/// Rounds that a leader drives for others after its own.
-const ROUNDS_FOR_OTHERS: usize = 4;
 
 /// Saves one document.
 ///
@@ -42,30 +39,29 @@ pub(crate) async fn save(
                 tokio::task::yield_now().await;
                 let others = desk.take_orders(MAX_ROUND);
                 desk.note_company(others.len());
-                lead(desk, options, lease, order, others).await
+                lead(options, lease, order, others).await
             } else {
-                lead(desk, options, lease, order, Vec::new()).await
+                lead(options, lease, order, Vec::new()).await
             }
         }
         Entered::Wait(claim) => match claim.wait(options.write_wait).await? {
             Word::Outcome(outcome) => outcome,
             Word::Lead(lease, order) => {
                 let others = desk.take_orders(MAX_ROUND);
-                lead(desk, options, lease, order, others).await
+                lead(options, lease, order, others).await
             }
         },
     }
 }
 
 async fn lead(
-    desk: &Arc<Desk>,
     options: &Arc<SqliteOptions>,
     lease: Lease,
     own: Box<Order>,
     others: Vec<Waiting>,
 ) -> Result<Receipt> {
     let (mode, limit) = (options.write_mode, options.busy_timeout);
-    let (mut lease, outcome) = if others.is_empty() {
+    let (_lease, outcome) = if others.is_empty() {
         let clock = options.clock.clone();
         let work = move |writer: &mut super::Writer, _| alone(writer, &*clock, &own);
         run(options, mode, limit, lease, work).await
@@ -74,17 +70,26 @@ async fn lead(
         let work = move |writer: &mut super::Writer, patience| round.attempt(writer, patience);
         run(options, mode, limit, lease, work).await
     };
-    for _ in 0..ROUNDS_FOR_OTHERS {
-        let Some(held) = lease.take() else { break };
-        let others = desk.take_orders(MAX_ROUND);
+    outcome.flatten()
+}
+
+/// Carries out what waits for as long as something does and nobody waits for a turn of its own.
+pub(super) async fn drive(desk: Arc<Desk>, options: Arc<SqliteOptions>, lease: Lease) {
+    let (mode, limit) = (options.write_mode, options.busy_timeout);
+    let mut others = desk.take_orders(MAX_ROUND);
+    let mut held = Some(lease);
+    while let Some(mut lease) = held.take() {
+        lease.succeed_by_task();
         if others.is_empty() {
-            break;
+            return;
         }
         let mut round = Round::new(options.clone(), None, others);
         let work = move |writer: &mut super::Writer, patience| round.attempt(writer, patience);
-        (lease, _) = run(options, mode, limit, held, work).await;
+        (held, _) = run(&options, mode, limit, lease, work).await;
+        // Those who were told go on meanwhile, and come back with their next writes.
+        tokio::task::yield_now().await;
+        others = desk.take_more_orders(MAX_ROUND);
     }
-    outcome.flatten()
 }
 
 /// Orders that are carried out together, and those who wait for them.
