@@ -255,6 +255,11 @@ impl Desk {
         taken
     }
 
+    /// How many orders wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().orders.len()
+    }
+
     /// Notes how many came when company was likely.
     pub(super) fn note_company(&self, others: usize) {
         self.lock().company.came(others);

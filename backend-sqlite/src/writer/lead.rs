@@ -18,6 +18,8 @@ use crate::statements::Statements;
 
 /// Most writes of one round.
 const MAX_ROUND: usize = 1_024;
+/// How often a round steps back so that those of the round before can come back with more.
+const STEPS_BACK: usize = 4;
 
 /// Saves one document.
 ///
@@ -83,11 +85,19 @@ pub(super) async fn drive(desk: Arc<Desk>, options: Arc<SqliteOptions>, lease: L
         if others.is_empty() {
             return;
         }
+        let told = others.len();
         let mut round = Round::new(options.clone(), None, others);
         let work = move |writer: &mut super::Writer, patience| round.attempt(writer, patience);
         (held, _) = run(&options, mode, limit, lease, work).await;
-        // Those who were told go on meanwhile, and come back with their next writes.
-        tokio::task::yield_now().await;
+        // Those who were told may come back with their next writes in a moment, which is short
+        // beside a commit: with them there is one instead of two.
+        let expected = desk.waiting() + told;
+        for _ in 0..STEPS_BACK {
+            tokio::task::yield_now().await;
+            if desk.waiting() >= expected {
+                break;
+            }
+        }
         others = desk.take_more_orders(MAX_ROUND);
     }
 }

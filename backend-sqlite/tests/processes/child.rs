@@ -54,52 +54,51 @@ fn body(n: i64) -> Body {
 
 /// Counts documents up from several tasks at once, by saves, bulks and transactions, and prints
 /// each step after it was acknowledged.
-async fn write_until_killed(path: &Path) {
+async fn write_until_killed(path: &Path) -> ! {
     let store = open(path).await;
-    let tasks: Vec<_> = (0..6)
-        .map(|task| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                let keys = [0, 1].map(|n| Key::new(format!("t{task}-{n}")).unwrap());
-                let loaded = store
-                    .load(LoadRequest::new(model(), vec![keys[0].clone()]))
-                    .await;
-                let there = loaded.unwrap().pop().unwrap();
-                let mut n = there.map_or(0, |d| {
-                    d.body.decode::<serde_json::Value>().unwrap()["n"]
-                        .as_i64()
-                        .unwrap()
-                });
-                loop {
-                    n += 1;
-                    let put = |key: &Key| Write::put(key.clone(), body(n), Expected::Any);
-                    match task % 3 {
-                        0 => {
-                            let save = SaveRequest::new(model(), put(&keys[0]));
-                            store.save(save).await.unwrap();
-                        }
-                        1 => {
-                            let items = keys.iter().map(|key| put(key).into()).collect();
-                            let bulk = BulkRequest::new(model(), items).atomic();
-                            assert!(store.bulk(bulk).await.unwrap().is_ok());
-                        }
-                        _ => {
-                            let transaction = store.begin(BeginOptions::new()).await.unwrap();
-                            for key in &keys {
-                                let save = SaveRequest::new(model(), put(key));
-                                transaction.save(save).await.unwrap();
-                            }
-                            transaction.commit().await.unwrap();
-                        }
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..6 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let keys = [0, 1].map(|n| Key::new(format!("t{task}-{n}")).unwrap());
+            let loaded = store
+                .load(LoadRequest::new(model(), vec![keys[0].clone()]))
+                .await;
+            let there = loaded.unwrap().pop().unwrap();
+            let mut n = there.map_or(0, |d| {
+                d.body.decode::<serde_json::Value>().unwrap()["n"]
+                    .as_i64()
+                    .unwrap()
+            });
+            loop {
+                n += 1;
+                let put = |key: &Key| Write::put(key.clone(), body(n), Expected::Any);
+                match task % 3 {
+                    0 => {
+                        let save = SaveRequest::new(model(), put(&keys[0]));
+                        store.save(save).await.unwrap();
                     }
-                    say(&format!("{task} {n}"));
+                    1 => {
+                        let items = keys.iter().map(|key| put(key).into()).collect();
+                        let bulk = BulkRequest::new(model(), items).atomic();
+                        assert!(store.bulk(bulk).await.unwrap().is_ok());
+                    }
+                    _ => {
+                        let transaction = store.begin(BeginOptions::new()).await.unwrap();
+                        for key in &keys {
+                            let save = SaveRequest::new(model(), put(key));
+                            transaction.save(save).await.unwrap();
+                        }
+                        transaction.commit().await.unwrap();
+                    }
                 }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
+                say(&format!("{task} {n}"));
+            }
+        });
     }
+    // None of them ends, unless something failed.
+    let ended = tasks.join_next().await;
+    panic!("a writer ended: {ended:?}");
 }
 
 /// Counts one document up `times` times from each of four tasks, each time by a guarded save of

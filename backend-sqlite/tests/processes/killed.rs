@@ -44,7 +44,8 @@ pub(crate) fn acknowledged_saves_survive() {
             std::thread::sleep(until - Instant::now().min(until));
             child.kill().unwrap();
         }
-        child.wait().unwrap();
+        let ended = child.wait().unwrap();
+        assert_eq!(ended.code(), None, "a child failed before it was killed");
         if path.exists() {
             check(&path, &acknowledged, kill, random.seed);
         }
