@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::layers::testing::{FakeStore, Fault, Step, count, counter, key, model};
+use crate::layers::{RecordLayer, Recorder};
 use crate::model::{Body, Expected, Version, WriteId};
 use crate::patch::Patch;
 use crate::store::{Action, BulkItem, Effect, Write};
@@ -155,6 +156,42 @@ async fn a_lost_request_is_sent_again_only_guarded() {
         fake.script(steps([LOST]));
         let error = save(&store, &write).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_left_goes_out_again_with_the_version_that_was_found() {
+    let fake = FakeStore::new();
+    let recorder = Recorder::new();
+    let recorded = RecordLayer::new(recorder.clone()).wrap(fake.clone());
+    let store = RetryLayer::default().wrap(recorded);
+    let sent = || -> Vec<Expected> {
+        let calls = recorder.take().into_iter();
+        let writes = calls.flat_map(|call| call.writes);
+        writes.map(|write| write.expected).collect()
+    };
+    for atomic in [false, true] {
+        // There is nothing at first, so what is sent again creates.
+        fake.script(steps([LOST]));
+        let write = put(Expected::Any);
+        let version = if atomic {
+            let request = BulkRequest::new(model(), vec![write.into()]).atomic();
+            let reply = store.bulk(request).await.unwrap();
+            reply.outcomes[0].as_ref().unwrap().version.unwrap()
+        } else {
+            save(&store, &write).await.unwrap().version.unwrap()
+        };
+        assert_eq!(sent(), [Expected::Any, Expected::Absent]);
+        fake.script(steps([LOST]));
+        let write = bump(Expected::Present);
+        if atomic {
+            let request = BulkRequest::new(model(), vec![write.into()]).atomic();
+            assert!(store.bulk(request).await.unwrap().is_ok());
+        } else {
+            save(&store, &write).await.unwrap();
+        }
+        assert_eq!(sent(), [Expected::Present, Expected::Exactly(version)]);
+        fake.write(&delete(Expected::Present)).unwrap();
     }
 }
 
@@ -351,6 +388,22 @@ async fn an_atomic_bulk_that_only_deletes_cannot_be_found_out() {
     let request = BulkRequest::new(model(), items).atomic();
     let error = store.bulk(request).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Indeterminate);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guarded_delete_whose_document_is_gone_speaks_for_its_atomic_bulk() {
+    let (fake, store, version) = stored().await;
+    let made = Write::put(key("b"), counter(1), Expected::Absent);
+    let request = BulkRequest::new(model(), vec![made.into(), delete(version).into()]).atomic();
+    // It takes effect, its reply is lost, and someone deletes what it made.
+    fake.script([Step {
+        before: Vec::new(),
+        fault: REPLY_LOST,
+        after: vec![Write::delete(key("b"), Expected::Any)],
+    }]);
+    let error = store.bulk(request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Indeterminate);
+    assert_eq!(fake.applied().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
