@@ -1,5 +1,11 @@
 //! The default layers over a store in memory that loses requests and replies, under concurrency.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails panics"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

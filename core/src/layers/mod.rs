@@ -16,15 +16,15 @@
 //! Layers for tests go directly around the adapter, below the stack.
 
 mod call;
-mod check;
-mod fault;
+pub mod check;
+pub mod fault;
 mod intercept;
-mod metrics;
-mod record;
-mod retry;
+pub mod metrics;
+pub mod record;
+pub mod retry;
 mod stack;
-mod timeout;
-mod trace;
+pub mod timeout;
+pub mod trace;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -103,7 +103,7 @@ impl TimeoutOptions {
     }
 }
 
-/// Ends calls that take too long. See the module's documentation for what becomes of them.
+/// Ends calls that take too long. See [the module](self) for what becomes of them.
 #[derive(Clone, Debug, Default)]
 pub struct TimeoutLayer {
     options: TimeoutOptions,

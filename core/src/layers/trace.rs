@@ -37,7 +37,7 @@ pub enum TraceIds {
     Show,
 }
 
-/// Makes a span of each call. See the module's documentation.
+/// Makes a span of each call. See [the module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TraceLayer {
     ids: TraceIds,

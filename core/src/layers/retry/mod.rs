@@ -61,7 +61,7 @@ use crate::store::{
 };
 
 /// Tries calls again that failed in passing, and finds out what became of writes.
-/// See the module's documentation.
+/// See [the module](self).
 #[derive(Clone, Debug, Default)]
 pub struct RetryLayer {
     options: RetryOptions,

@@ -332,6 +332,22 @@ async fn a_bulk_sends_only_what_is_left_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bulk_never_conflicts_with_itself() {
+    let fake = FakeStore::new();
+    let store = wrap(&fake);
+    // The store says wrongly that nothing was applied, and the second send meets the first.
+    for (id, atomic) in [("a", false), ("b", true)] {
+        fake.script(steps([Fault::After(ErrorKind::Unavailable)]));
+        let write = Write::put(key(id), counter(1), Expected::Absent);
+        let mut request = BulkRequest::new(model(), vec![write.clone().into()]);
+        request.atomic = atomic;
+        let reply = store.bulk(request).await.unwrap();
+        assert!(reply.is_ok(), "{reply:?}");
+        assert_eq!(fake.times_applied(write.write_id), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn writes_of_one_document_in_one_bulk_keep_their_order() {
     let fake = FakeStore::new();
     let store = wrap(&fake);
