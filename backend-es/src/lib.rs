@@ -61,7 +61,8 @@
 //! sends it on again within the same primary term, and if yet another writer wrote in between, the
 //! conflict is false. A short list of the last write ids in each document would close it; a
 //! guarded write cannot keep it without having loaded the document. Deletes leave no write id: a
-//! delete whose reply was lost stays `Indeterminate`, as the capability says.
+//! delete whose reply was lost stays `Indeterminate`, as the capability says, and one that met
+//! itself is told as `NotFound`.
 //!
 //! **Bulk.** Items of one request succeed and fail one by one, in order, also on one key, as the
 //! family wants it. Errors are not cloneable, so a request that failed as a whole makes an error
