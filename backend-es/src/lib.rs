@@ -13,21 +13,21 @@
 //! fields, the paths that have a value, id, routing and write id. So bodies come back as they were
 //! stored, whatever their members are called, and values that do not fit a field's kind neither
 //! fail a write nor answer a query wrongly. The price is that values of declared fields are stored
-//! twice, and that adding a field means to write the documents anew; an engine that parses bodies
+//! several times, and that adding a field means to write the documents anew; an engine that parses bodies
 //! by a closed mapping has the second price, too.
 //!
 //! # What is there, and what is not
 //!
 //! There are: loads, guarded writes of every kind, bulks that are not atomic, the filters equality,
-//! in, range, prefix, exists, and, or, not, pages by id with cursors, counts, and collections that
+//! in, range, prefix, exists, and, or, not, sorted pages with cursors, counts, and collections that
 //! are made, described, dropped and, while they are empty, extended.
 //!
-//! `Unsupported`, naming the feature: transactions, atomic bulks, unique fields, sorting by fields,
-//! filters nested deeper than 28 levels, adding fields to a collection that holds documents, and
-//! numbers with a fraction in fields declared as integers. Fields of the kinds text, bytes, object
-//! and nested are tested for existence only. In fields declared as floats, numbers compare as
-//! `f64`: whole numbers beyond 2^53 are found by the nearest one. Indices of others, OpenSearch and
-//! the joining of concurrent calls are left for later.
+//! `Unsupported`, naming the feature: transactions, atomic bulks, unique fields, filters nested
+//! deeper than 28 levels, adding fields to a collection that holds documents, and numbers with a
+//! fraction in fields declared as integers. Fields of the kinds text, bytes, object and nested are
+//! tested for existence only. In fields declared as floats, numbers compare as `f64`: whole numbers
+//! beyond 2^53 are found by the nearest one. Indices of others, OpenSearch and the joining of
+//! concurrent calls are left for later.
 //!
 //! # What it taught
 //!
@@ -84,8 +84,8 @@
 //! - `age` of a loaded document is not told, because the engine keeps no time of writing by its own
 //!   clock; an unguarded write whose reply was lost is resolved by its write id alone.
 //! - The largest depth of a filter should be a capability, or 28 for all.
-//! - Sorting by fields wants the least and the greatest value stored as sortable keys beside the
-//!   values, since the engine's own marks for missing numbers are numbers.
+//! - The sort keys beside the values, needed because the engine marks a missing number by a number,
+//!   should be stored for fields that are sorted by only, once a model can say which.
 //! - Nested fields have to become nested documents of the values, not of the body.
 //!
 //! # Examples

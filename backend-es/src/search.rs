@@ -4,8 +4,12 @@ use async_trait::async_trait;
 use elasticsearch::http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use strongroom_core::model::{DocumentId, Key, RawDocument, Routing, Version};
-use strongroom_core::query::{Cursor, Order, Placer, Position, Sort, SortTarget, SourceFilter};
+use strongroom_core::model::{
+    CollectionName, DocumentId, Key, Model, RawDocument, Routing, Scalar, Version,
+};
+use strongroom_core::query::{
+    Cursor, MissingValues, Order, Position, Sort, SortTarget, SourceFilter,
+};
 use strongroom_core::store::{
     CountRequest, FindRequest, MAX_PAGE, Page, Search, Total, TotalCount,
 };
@@ -66,6 +70,8 @@ struct Hit {
     primary_term: u64,
     #[serde(rename = "_source")]
     source: Source,
+    #[serde(default)]
+    sort: Vec<Option<String>>,
 }
 
 impl Hit {
@@ -77,22 +83,74 @@ impl Hit {
     }
 }
 
-/// The order of a page, as the engine is told it. The engine keeps ids as bytes, and so sorts them.
+/// The order of a page, as the engine is told it: sort keys and ids are kept as text, which the
+/// engine sorts by bytes.
 fn order(sorts: &[Sort], routed: bool) -> Result<Vec<Value>> {
-    let id = match sorts {
-        [] => Order::Ascending,
-        [one] if one.target == SortTarget::Id => one.order,
-        _ => return Err(Error::unsupported("sorting by fields")),
-    };
-    let id = match id {
-        Order::Ascending => "asc",
-        Order::Descending => "desc",
-    };
-    let mut order = vec![json!({"k": id})];
+    let mut order = Vec::with_capacity(sorts.len() + 2);
+    for sort in sorts {
+        let direction = match sort.order {
+            Order::Ascending => "asc",
+            Order::Descending => "desc",
+        };
+        let missing = match sort.missing {
+            MissingValues::Last => "_last",
+            MissingValues::First => "_first",
+        };
+        order.push(match &sort.target {
+            SortTarget::Id => json!({"k": direction}),
+            SortTarget::Field(path) => {
+                let name = compile::sort_path(path, sort.order);
+                json!({name: {"order": direction, "missing": missing}})
+            }
+            other => {
+                return Err(Error::unsupported(format_args!("the sort key {other:?}")));
+            }
+        });
+    }
+    order.push(json!({"k": "asc"}));
     if routed {
         order.push(json!({"r": "asc"}));
     }
     Ok(order)
+}
+
+/// A place in the order, as the engine is told it.
+fn search_after(position: &Position, sorts: &[Sort], model: &Model) -> Result<Vec<Option<String>>> {
+    let id = || Some(position.key.id().as_str().to_owned());
+    let mut values = Vec::with_capacity(sorts.len() + 2);
+    for (sort, value) in sorts.iter().zip(&position.values) {
+        values.push(match (&sort.target, value) {
+            (SortTarget::Field(_), None) => None,
+            (SortTarget::Field(path), Some(value)) => {
+                let key = compile::sort_key(model.require(path)?.kind, value);
+                Some(key.ok_or_else(|| {
+                    Error::invalid(format!("cursor holds no value of field {path}"))
+                })?)
+            }
+            _ => id(),
+        });
+    }
+    values.push(id());
+    values.extend(position.key.routing().map(|r| Some(r.as_str().to_owned())));
+    Ok(values)
+}
+
+/// A place in the order, as the engine told it of a document.
+fn place(key: &Key, told: &[Option<String>], sorts: &[Sort], model: &Model) -> Result<Position> {
+    let mut values = Vec::with_capacity(sorts.len());
+    for (sort, told) in sorts.iter().zip(told) {
+        values.push(match (&sort.target, told) {
+            (SortTarget::Field(_), None) => None,
+            (SortTarget::Field(path), Some(told)) => {
+                compile::value_of_sort_key(model.require(path)?.kind, told)
+            }
+            _ => Some(Scalar::from(key.id().as_str())),
+        });
+    }
+    Ok(Position {
+        values,
+        key: key.clone(),
+    })
 }
 
 /// Checks what every page must keep, whoever asks for it.
@@ -127,6 +185,7 @@ fn position(request: &FindRequest) -> Result<Option<&Position>> {
 fn page_body(request: &FindRequest) -> Result<Value> {
     check_window(request)?;
     request.filter.check(&request.model)?;
+    Sort::check(&request.sort, &request.model)?;
     let query = compile::query(&request.filter, &request.model)?;
     let mut body = json!({
         "query": compile::routed(query, request.routing.as_ref()),
@@ -143,8 +202,7 @@ fn page_body(request: &FindRequest) -> Result<Value> {
         },
     });
     if let (Some(after), Some(body)) = (position(request)?, body.as_object_mut()) {
-        let mut values = vec![after.key.id().as_str()];
-        values.extend(after.key.routing().map(|r| r.as_str()));
+        let values = search_after(after, &request.sort, &request.model)?;
         body.insert("search_after".to_owned(), json!(values));
     }
     Ok(body)
@@ -186,11 +244,7 @@ impl EsStore {
         Ok(Some(answer))
     }
 
-    async fn ask_now(
-        &self,
-        collection: &strongroom_core::model::CollectionName,
-        body: &Value,
-    ) -> Result<(Index, Answer)> {
+    async fn ask_now(&self, collection: &CollectionName, body: &Value) -> Result<(Index, Answer)> {
         for _ in 0..2 {
             let index = self.index(collection).await?;
             if let Some(answer) = self.ask(&index, body).await? {
@@ -207,21 +261,21 @@ impl EsStore {
         let mut hits = answer.hits.hits;
         let more = hits.len() > request.limit;
         hits.truncate(request.limit);
+        let told = hits.last_mut().map(|hit| std::mem::take(&mut hit.sort));
         let documents: Vec<RawDocument> = hits
             .into_iter()
             .map(|hit| hit.into_document(&index, &request.source))
             .collect::<Result<_>>()?;
-        let placer = Placer::new(&request.sort, &request.model)?;
-        let next = documents.last().filter(|_| more).map(|last| {
-            Cursor::new(
-                // Only ids are sorted by, so the body does not matter.
-                placer.place(&last.key, &serde_json::Map::new()),
+        let next = match (documents.last(), told) {
+            (Some(last), Some(told)) if more => Some(Cursor::new(
+                place(&last.key, &told, &request.sort, &request.model)?,
                 request.model.name(),
                 &request.filter,
                 &request.sort,
                 request.routing.as_ref(),
-            )
-        });
+            )),
+            _ => None,
+        };
         let total = total(request.total, answer.hits.total);
         Ok(Page::new(documents, next, total))
     }
@@ -260,23 +314,30 @@ impl Search for EsStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use strongroom_core::model::Model;
+    use strongroom_core::model::{FieldDeclaration, Kind};
     use strongroom_core::query::Filter;
 
     fn request() -> FindRequest {
-        FindRequest::new(Model::builder("a").build().unwrap(), Filter::all())
+        let n = FieldDeclaration::new("n".parse().unwrap(), Kind::Integer);
+        let model = Model::builder("a").field(n).build().unwrap();
+        FindRequest::new(model, Filter::all())
     }
 
     #[test]
-    fn sorting_by_fields_is_refused() {
+    fn ties_break_by_key() {
         let mut request = request();
-        request.sort = vec![Sort::by_id(Order::Descending)];
-        assert_eq!(page_body(&request).unwrap()["sort"][0]["k"], "desc");
-        request.sort = vec![Sort::ascending("n".parse().unwrap())];
+        let order = |request: &FindRequest| page_body(request).unwrap()["sort"].to_string();
+        assert_eq!(order(&request), r#"[{"k":"asc"}]"#);
+        request.sort = vec![
+            Sort::descending("n".parse().unwrap()),
+            Sort::by_id(Order::Descending),
+        ];
         assert_eq!(
-            page_body(&request).unwrap_err().kind(),
-            ErrorKind::Unsupported
+            order(&request),
+            r#"[{"hi.n":{"missing":"_last","order":"desc"}},{"k":"desc"},{"k":"asc"}]"#
         );
+        request.sort = vec![Sort::ascending("z".parse().unwrap())];
+        assert_eq!(page_body(&request).unwrap_err().kind(), ErrorKind::Invalid);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use strongroom_core::ErrorKind;
 use strongroom_core::model::{Body, Expected, Key, Model};
 use strongroom_core::patch::Patch;
-use strongroom_core::query::{Filter, Matcher};
+use strongroom_core::query::{Filter, Matcher, Order, Placer, Sort};
 use strongroom_core::store::{
     CountRequest, Effect, FindRequest, Load, LoadRequest, Refresh, Save, SaveRequest, Schema,
     Search, Store, Write,
@@ -517,6 +517,55 @@ async fn pages_follow_each_other() {
             }
         }
         assert_eq!(found, keys, "pages of {limit}");
+    }
+    store.drop_collection(model.name().clone()).await.unwrap();
+}
+
+#[tokio::test]
+async fn sorts_mean_what_they_mean_everywhere() {
+    let store = store().await;
+    let model = builder().build().unwrap();
+    ensure(&store, &model).await;
+    let mut all = Vec::new();
+    for (n, document) in documents().into_iter().chain(documents()).enumerate() {
+        let key = Key::new(format!("{n:02}")).unwrap();
+        store
+            .save(put(&model, &key, &document, Expected::Absent))
+            .await
+            .unwrap();
+        all.push((key, document));
+    }
+    store.refresh(model.name().clone()).await.unwrap();
+    for field in ["k", "n", "x", "b", "at", "tags", "o.größe"] {
+        let path = || field.parse().unwrap();
+        for sort in [
+            Sort::ascending(path()),
+            Sort::descending(path()),
+            Sort::ascending(path()).missing_first(),
+            Sort::descending(path()).missing_first(),
+        ] {
+            let sorts = vec![sort, Sort::by_id(Order::Descending)];
+            let placer = Placer::new(&sorts, &model).unwrap();
+            let place =
+                |(key, document): &(Key, Value)| placer.place(key, document.as_object().unwrap());
+            let mut wanted = all.clone();
+            wanted.sort_by(|a, b| placer.compare(&place(a), &place(b)));
+            let mut request = FindRequest::new(model.clone(), Filter::all());
+            request.sort = sorts;
+            request.limit = 3;
+            let mut found = Vec::new();
+            loop {
+                let page = store.find(request.clone()).await.unwrap();
+                found.extend(page.documents.into_iter().map(|d| d.key));
+                match page.next {
+                    // The cursor survives its text form.
+                    Some(next) => request.after = Some(next.to_string().parse().unwrap()),
+                    None => break,
+                }
+            }
+            let wanted: Vec<Key> = wanted.into_iter().map(|(key, _)| key).collect();
+            assert_eq!(found, wanted, "{:?}", request.sort);
+        }
     }
     store.drop_collection(model.name().clone()).await.unwrap();
 }

@@ -1,6 +1,7 @@
 //! From a key and a body to what is stored.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -10,6 +11,7 @@ use strongroom_core::query::FieldReader;
 use strongroom_core::{Error, ErrorKind, Result};
 
 use super::path::field_name;
+use super::sort_key;
 
 /// Longest beginning of a keyword that is indexed; the engine refuses terms over 32,766 bytes.
 ///
@@ -36,6 +38,8 @@ struct Source<'a> {
     r: Option<&'a str>,
     w: String,
     f: Map<String, Value>,
+    lo: Map<String, Value>,
+    hi: Map<String, Value>,
     e: Vec<&'a str>,
     body: &'a RawValue,
 }
@@ -48,7 +52,7 @@ struct Source<'a> {
 /// engine could not find it by its value.
 pub(crate) fn source(model: &Model, key: &Key, body: &Body, write_id: WriteId) -> Result<Vec<u8>> {
     let object = body.to_object()?;
-    let mut f = Map::new();
+    let (mut f, mut lo, mut hi) = (Map::new(), Map::new(), Map::new());
     let mut e = Vec::new();
     for field in model.fields() {
         let reader = FieldReader::of(&field.path, field.kind);
@@ -71,9 +75,17 @@ pub(crate) fn source(model: &Model, key: &Key, body: &Body, write_id: WriteId) -
                 })
             })
             .collect::<Result<_>>()?;
-        if !values.is_empty() {
-            f.insert(field_name(&field.path), Value::Array(values));
+        if values.is_empty() {
+            continue;
         }
+        let name = field_name(&field.path);
+        for (keys, extreme) in [(&mut lo, Ordering::Less), (&mut hi, Ordering::Greater)] {
+            let key = reader.extreme(&object, extreme);
+            if let Some(key) = key.and_then(|value| sort_key::encode(field.kind, &value)) {
+                keys.insert(name.clone(), key.into());
+            }
+        }
+        f.insert(name, Value::Array(values));
     }
     let codec = |e: serde_json::Error| {
         Error::new(ErrorKind::Codec, format!("document does not encode: {e}")).with_source(e)
@@ -84,6 +96,8 @@ pub(crate) fn source(model: &Model, key: &Key, body: &Body, write_id: WriteId) -
         r: key.routing().map(|routing| routing.as_str()),
         w: write_id.to_string(),
         f,
+        lo,
+        hi,
         e,
         body,
     })
@@ -119,7 +133,7 @@ pub(super) fn whole(x: f64) -> Option<i64> {
     (in_range && x.fract() == 0.0).then_some(x as i64)
 }
 
-fn cut(text: &str) -> &str {
+pub(super) fn cut(text: &str) -> &str {
     let mut end = text.len().min(MAX_TERM_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -162,6 +176,16 @@ mod tests {
         );
         check(r#"{"k":7}"#, "{}", r#"["k"]"#);
         check("{\n\"k\":\n\"a\\nb\"}", r#"{"k":["a\nb"]}"#, r#"["k"]"#);
+    }
+
+    #[test]
+    fn sort_keys_are_the_least_and_the_greatest() {
+        let body = Body::parse(r#"{"o":{"n":[3,-1,2]}}"#).unwrap();
+        let key = Key::new("x").unwrap();
+        let line = source(&model(), &key, &body, WriteId::random()).unwrap();
+        let line: Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(line["lo"]["o.n"], "7fffffffffffffff");
+        assert_eq!(line["hi"]["o.n"], "8000000000000003");
     }
 
     #[test]

@@ -39,15 +39,22 @@ fn mappings(model: &Model) -> Result<Value> {
             "r": keyword,
             "w": {"type": "keyword", "index": false, "doc_values": false},
             "e": keyword,
-            "f": {
-                "type": "object",
-                "dynamic": false,
-                "subobjects": false,
-                "properties": properties(model.fields())?,
-            },
+            "f": values(properties(model.fields())?),
+            "lo": values(sort_keys(model.fields())),
+            "hi": values(sort_keys(model.fields())),
             "body": {"type": "object", "enabled": false},
         },
     }))
+}
+
+/// An object of values by path, in which a dot separates nothing.
+fn values(properties: Map<String, Value>) -> Value {
+    json!({
+        "type": "object",
+        "dynamic": false,
+        "subobjects": false,
+        "properties": properties,
+    })
 }
 
 /// What adds fields to the index of a collection that holds no document.
@@ -58,7 +65,11 @@ fn mappings(model: &Model) -> Result<Value> {
 pub(crate) fn extension(model: &Model, added: &[&FieldDeclaration]) -> Result<Value> {
     Ok(json!({
         "_meta": meta(model),
-        "properties": {"f": {"properties": properties(added.iter().copied())?}},
+        "properties": {
+            "f": {"properties": properties(added.iter().copied())?},
+            "lo": {"properties": sort_keys(added.iter().copied())},
+            "hi": {"properties": sort_keys(added.iter().copied())},
+        },
     }))
 }
 
@@ -88,6 +99,15 @@ fn properties<'a>(
         properties.insert(field_name(&field.path), json!({"type": kind}));
     }
     Ok(properties)
+}
+
+/// Sort keys are sorted by and never searched.
+fn sort_keys<'a>(fields: impl Iterator<Item = &'a FieldDeclaration>) -> Map<String, Value> {
+    let comparable = fields.filter(|field| field.kind.is_comparable());
+    let key = json!({"type": "keyword", "index": false});
+    comparable
+        .map(|field| (field_name(&field.path), key.clone()))
+        .collect()
 }
 
 /// The model in an index's mappings, if this crate wrote them.

@@ -1,6 +1,7 @@
 //! Names of fields in the index.
 
 use strongroom_core::model::FieldPath;
+use strongroom_core::query::Order;
 
 /// The name in the index of the declared field at `path`: dots and plain characters as they are,
 /// every other byte as `%` and two hex digits, so that no name means anything to the engine.
@@ -23,6 +24,15 @@ pub(super) fn field_name(path: &FieldPath) -> String {
 /// Where the values of the declared field at `path` are in the index.
 pub(super) fn indexed_path(path: &FieldPath) -> String {
     format!("f.{}", field_name(path))
+}
+
+/// Where the sort keys of the declared field at `path` are in the index.
+pub(crate) fn sort_path(path: &FieldPath, order: Order) -> String {
+    let extreme = match order {
+        Order::Ascending => "lo",
+        Order::Descending => "hi",
+    };
+    format!("{extreme}.{}", field_name(path))
 }
 
 #[cfg(test)]
