@@ -7,6 +7,7 @@ pub use strongroom_core::handle::{
 pub use strongroom_core::model::{Expected, Key, Timestamp, Version};
 pub use strongroom_core::patch::Patch;
 pub use strongroom_core::query::{Filter, Sort};
+pub use strongroom_core::store::Total;
 pub use strongroom_core::{Error, ErrorKind};
 #[cfg(feature = "derive")]
 pub use strongroom_derive::{Document, Object};

@@ -24,6 +24,9 @@ const CACHED_STATEMENTS: usize = 256;
 pub(crate) const SHORT_WAIT: Duration = Duration::from_millis(2);
 /// A log file that grew larger is cut back to this size, in bytes.
 const LOG_BYTES: i64 = 64 * 1024 * 1024;
+/// The page cache of one connection may grow to this. SQLite's default of 2 MiB makes a writer of
+/// scattered keys read most pages anew.
+const CACHE_KIB: i64 = 16 * 1024;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +161,7 @@ fn set_up(
         ("synchronous", level),
         ("foreign_keys", 1),
         ("trusted_schema", 0),
-        ("cell_size_check", 1),
+        ("cache_size", -CACHE_KIB),
         ("query_only", i64::from(role == Role::Reader)),
     ];
     for (name, value) in settings {

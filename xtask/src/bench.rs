@@ -2,8 +2,8 @@
 
 use crate::{Result, child, workspace};
 
-/// The crate that holds the benchmarks.
-const PACKAGE: &str = "strongroom-bench";
+/// The benchmarks: a workspace of their own, with the driver versions that the compared arms pin.
+const MANIFEST: &str = "benches/Cargo.toml";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -13,13 +13,14 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let members = workspace::Workspace::members()?.members;
-    if !members.iter().any(|p| p.name == PACKAGE) {
-        return Err(format!("the workspace has no package {PACKAGE}"));
-    }
+    let root = workspace::Workspace::members()?.root;
     let mut command = workspace::cargo();
     command
-        .args(["run", "--release", "--package", PACKAGE, "--"])
+        .args(["run", "--release", "--manifest-path"])
+        .arg(root.join(MANIFEST))
+        .arg("--target-dir")
+        .arg(root.join("target/bench"))
+        .arg("--")
         .args(&options.arguments);
     Ok(child::run(&mut command)?.success())
 }

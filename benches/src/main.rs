@@ -1,0 +1,44 @@
+//! Strongroom side by side with the raw drivers, in one process.
+//!
+//! Each scenario runs two arms in interleaved rounds: the same work by hand on the driver, and by
+//! the typed handle with default layers, write ids and stamps. What is printed is the median of
+//! the rounds' ratios, beside the line that the project holds.
+
+mod documents;
+mod machine;
+mod measure;
+mod sqlite;
+
+use clap::Parser;
+
+/// What to measure, and how long.
+#[derive(Debug, Parser)]
+#[command(about = "measures Strongroom side by side with the raw drivers")]
+struct Arguments {
+    /// Only scenarios whose name contains this text.
+    filter: Option<String>,
+    /// Interleaved rounds of each scenario.
+    #[arg(long, default_value_t = 9)]
+    rounds: usize,
+    /// Length of one arm in one round, in milliseconds.
+    #[arg(long, default_value_t = 200)]
+    millis: u64,
+    /// The folder for the databases; a temporary one by default.
+    #[arg(long)]
+    folder: Option<std::path::PathBuf>,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments = Arguments::parse();
+    machine::print();
+    let parent = arguments.folder.clone().unwrap_or_else(std::env::temp_dir);
+    let folder = tempfile::tempdir_in(parent)?;
+    let mut report = measure::Report::new(
+        arguments.rounds,
+        std::time::Duration::from_millis(arguments.millis),
+        arguments.filter,
+    );
+    sqlite::run(&mut report, folder.path())?;
+    report.print();
+    Ok(())
+}

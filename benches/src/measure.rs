@@ -1,0 +1,135 @@
+//! Interleaved rounds, medians of ratios, and the table.
+
+use std::time::{Duration, Instant};
+
+use comfy_table::{Table, presets};
+
+/// The line that a scenario is held to.
+#[derive(Clone, Copy, Debug)]
+pub enum Line {
+    /// The typed path may cost at most this many times the driver.
+    AtMost(f64),
+    /// The typed path must do at least this many times the naive arm's work.
+    AtLeast(f64),
+}
+
+impl Line {
+    fn holds(self, ratio: f64) -> bool {
+        match self {
+            Self::AtMost(line) => ratio <= line,
+            Self::AtLeast(line) => ratio >= line,
+        }
+    }
+}
+
+/// One arm: does some work for about the given time and tells how many operations it did.
+pub type Arm<'a> = &'a mut dyn FnMut(Duration) -> u64;
+
+/// Runs scenarios and gathers their rows.
+pub struct Report {
+    rounds: usize,
+    length: Duration,
+    filter: Option<String>,
+    table: Table,
+}
+
+impl Report {
+    /// A report of so many rounds of this length each.
+    pub fn new(rounds: usize, length: Duration, filter: Option<String>) -> Self {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_FULL_CONDENSED).set_header([
+            "scenario",
+            "reference",
+            "strongroom",
+            "ratio",
+            "spread",
+            "line",
+            "",
+        ]);
+        Self {
+            rounds,
+            length,
+            filter,
+            table,
+        }
+    }
+
+    /// Whether the scenario was asked for; its set-up is skipped otherwise.
+    pub fn wants(&self, name: &str) -> bool {
+        self.filter
+            .as_deref()
+            .is_none_or(|part| name.contains(part))
+    }
+
+    /// Runs both arms in interleaved rounds, the order changing from round to round.
+    pub fn compare(&mut self, name: &str, line: Line, reference: Arm<'_>, ours: Arm<'_>) {
+        eprintln!("running {name} …");
+        let warm_up = self.length / 4;
+        reference(warm_up);
+        ours(warm_up);
+        let mut rounds = Vec::new();
+        for round in 0..self.rounds.max(1) {
+            let pair = if round % 2 == 0 {
+                let a = per_operation(reference, self.length);
+                (a, per_operation(ours, self.length))
+            } else {
+                let b = per_operation(ours, self.length);
+                (per_operation(reference, self.length), b)
+            };
+            rounds.push(pair);
+        }
+        let ratio = |(reference, ours): &(f64, f64)| match line {
+            Line::AtMost(_) => ours / reference,
+            Line::AtLeast(_) => reference / ours,
+        };
+        let mut ratios: Vec<f64> = rounds.iter().map(ratio).collect();
+        ratios.sort_by(f64::total_cmp);
+        let middle = median(&mut ratios.clone());
+        let spread = format!("{:.2}–{:.2}", ratios[0], ratios[ratios.len() - 1]);
+        let show = |seconds: f64| match line {
+            Line::AtMost(_) => format!("{:.2} µs", seconds * 1e6),
+            Line::AtLeast(_) => format!("{:.0}/s", 1.0 / seconds),
+        };
+        let a = median(&mut rounds.iter().map(|r| r.0).collect::<Vec<_>>());
+        let b = median(&mut rounds.iter().map(|r| r.1).collect::<Vec<_>>());
+        let held = match line {
+            Line::AtMost(x) => format!("≤ {x}"),
+            Line::AtLeast(x) => format!("≥ {x}×"),
+        };
+        self.table.add_row([
+            name.to_owned(),
+            show(a),
+            show(b),
+            format!("{middle:.2}"),
+            spread,
+            held,
+            if line.holds(middle) { "held" } else { "MISSED" }.to_owned(),
+        ]);
+    }
+
+    /// Prints the table.
+    pub fn print(&self) {
+        println!(
+            "{} interleaved rounds of {} ms an arm; medians of the rounds' ratios",
+            self.rounds,
+            self.length.as_millis()
+        );
+        println!("{}", self.table);
+    }
+}
+
+fn per_operation(arm: Arm<'_>, length: Duration) -> f64 {
+    let start = Instant::now();
+    let operations = arm(length);
+    start.elapsed().as_secs_f64() / operations.max(1) as f64
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 {
+        values[middle]
+    } else {
+        f64::midpoint(values[middle - 1], values[middle])
+    }
+}

@@ -1,0 +1,100 @@
+//! SQLite: the typed path beside rusqlite by hand, and beside a pool that commits each save.
+
+mod lone;
+mod naive;
+mod raw;
+mod tasks;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use strongroom::prelude::*;
+use strongroom::sqlite::{SqliteOptions, SqliteStore, Synchronous};
+
+use crate::documents::{Account, Quake, Sample};
+use crate::measure::{Line, Report};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// How many documents a collection holds.
+const DOCUMENTS: usize = 10_000;
+
+/// Runs every scenario of SQLite.
+pub fn run(report: &mut Report, folder: &Path) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    // The naive arm's connections need a runtime to be dropped in.
+    let _entered = runtime.enter();
+    lone::load::<Account>(report, &runtime, folder, Line::AtMost(1.3))?;
+    lone::load::<Quake>(report, &runtime, folder, Line::AtMost(1.3))?;
+    lone::save::<Account>(report, &runtime, folder, Level::Full, Line::AtMost(1.2))?;
+    lone::save::<Account>(report, &runtime, folder, Level::Normal, Line::AtMost(1.3))?;
+    lone::save::<Quake>(report, &runtime, folder, Level::Full, Line::AtMost(1.2))?;
+    lone::save::<Quake>(report, &runtime, folder, Level::Normal, Line::AtMost(1.3))?;
+    lone::bulk::<Account>(report, &runtime, folder, Line::AtMost(1.3))?;
+    lone::bulk::<Quake>(report, &runtime, folder, Line::AtMost(1.3))?;
+    tasks::save::<Account>(report, &runtime, folder, Level::Full, Line::AtLeast(9.0))?;
+    tasks::save::<Account>(report, &runtime, folder, Level::Normal, Line::AtLeast(4.5))?;
+    tasks::load::<Account>(report, &runtime, folder, Line::AtLeast(3.0))?;
+    Ok(())
+}
+
+/// What is waited for at a commit.
+#[derive(Clone, Copy, Debug)]
+enum Level {
+    Full,
+    Normal,
+}
+
+impl Level {
+    fn pragma(self) -> &'static str {
+        match self {
+            Self::Full => "FULL",
+            Self::Normal => "NORMAL",
+        }
+    }
+
+    fn option(self) -> Synchronous {
+        match self {
+            Self::Full => Synchronous::Full,
+            Self::Normal => Synchronous::Normal,
+        }
+    }
+}
+
+/// Two files of the same documents, made by the same statements: one for each arm.
+struct Fixture<T: Sample> {
+    reference: PathBuf,
+    documents: Vec<T>,
+    collection: Collection<T>,
+    /// Dropped last: it holds both files.
+    _folder: tempfile::TempDir,
+}
+
+impl<T: Sample> Fixture<T> {
+    async fn new(folder: &Path, level: Level) -> Result<Self, Failure> {
+        let folder = tempfile::tempdir_in(folder)?;
+        let documents = T::samples(DOCUMENTS);
+        let reference = folder.path().join("reference.db");
+        let filled = fill(&reference, level, &documents).await?;
+        filled.close().await?;
+        let db = fill(&folder.path().join("strongroom.db"), level, &documents).await?;
+        Ok(Self {
+            reference,
+            documents,
+            collection: db.collection::<T>(),
+            _folder: folder,
+        })
+    }
+}
+
+async fn fill<T: Sample>(file: &Path, level: Level, documents: &[T]) -> Result<Database, Failure> {
+    let options = SqliteOptions::file(file).synchronous(level.option());
+    let db = Database::new(Arc::new(SqliteStore::open(options).await?));
+    let collection = db.collection::<T>();
+    collection.ensure().await?;
+    collection.insert_many(documents.to_vec()).await?;
+    Ok(db)
+}
