@@ -59,7 +59,7 @@ async fn urls() {
         "no scheme",
         strongroom::connect("notes.db").await,
         ErrorKind::Config,
-        "notes.db",
+        "begins with a scheme",
     );
     expect(
         "option",
