@@ -75,16 +75,7 @@ impl fmt::Debug for HookConnection<'_> {
 /// `Config`, naming the file, if it cannot be a database of this store; `Contended` if another
 /// process holds it for too long; `Unavailable` for failures of the disk.
 pub(crate) fn open(options: &SqliteOptions, role: Role) -> Result<Connection> {
-    let found = rusqlite::version_number();
-    if found < OLDEST_SQLITE {
-        return Err(Error::new(
-            ErrorKind::Config,
-            format!(
-                "SQLite {} can lose committed data, 3.51.3 is the oldest allowed",
-                rusqlite::version()
-            ),
-        ));
-    }
+    check_library(rusqlite::version_number(), rusqlite::version())?;
     match &options.place {
         Place::Memory => {
             let connection = Connection::open_in_memory().map_err(|e| map(e, Phase::Open))?;
@@ -98,6 +89,16 @@ pub(crate) fn open(options: &SqliteOptions, role: Role) -> Result<Connection> {
             open_file(&path, options, role).map_err(|e| naming(&path, e))
         }
     }
+}
+
+fn check_library(number: i32, version: &str) -> Result<()> {
+    if number >= OLDEST_SQLITE {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Config,
+        format!("SQLite {version} can lose committed data, 3.51.3 is the oldest allowed"),
+    ))
 }
 
 fn open_file(path: &PathBuf, options: &SqliteOptions, role: Role) -> Result<Connection> {
@@ -223,4 +224,17 @@ fn expect<T: PartialEq<W> + fmt::Display + ?Sized, W: fmt::Display + ?Sized>(
         ErrorKind::Config,
         format!("the setting {name} is {found}, and the store relies on {wanted}"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_libraries_are_refused() {
+        assert!(check_library(3_051_003, "3.51.3").is_ok());
+        let error = check_library(3_051_002, "3.51.2").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("3.51.2"), "{error}");
+    }
 }

@@ -52,7 +52,7 @@ pub(crate) fn map_in(error: rusqlite::Error, phase: Phase, collection: &Collecti
 
 fn failure_kind(code: i32, said: &str, phase: Phase) -> (ErrorKind, String) {
     match code & 0xff {
-        ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED | ffi::SQLITE_SCHEMA => (
+        ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED | ffi::SQLITE_SCHEMA | ffi::SQLITE_PROTOCOL => (
             ErrorKind::Contended,
             "the database file is in use by another process".to_owned(),
         ),

@@ -14,7 +14,8 @@ use rusqlite::Connection;
 use strongroom_core::error::{Error, ErrorKind, Result};
 use tokio::sync::{Notify, Semaphore};
 
-use crate::connection::{self, Role};
+use crate::connection::{self, Role, SHORT_WAIT};
+use crate::error::{Phase, map};
 use crate::load::end_read;
 use crate::options::SqliteOptions;
 use crate::writer::closed;
@@ -37,6 +38,11 @@ pub(crate) struct Readers {
     wanted: AtomicUsize,
     slow: Semaphore,
     alive: Arc<Alive>,
+    options: Arc<SqliteOptions>,
+}
+
+fn is_contended(error: &Error) -> bool {
+    error.kind() == ErrorKind::Contended
 }
 
 /// Counts the open connections, so that closing can wait for the last.
@@ -108,6 +114,7 @@ impl Readers {
             wanted: AtomicUsize::new(0),
             slow: Semaphore::new(options.readers.saturating_sub(1).max(1)),
             alive,
+            options: options.clone(),
         })
     }
 
@@ -148,17 +155,41 @@ impl Readers {
         })
     }
 
-    /// Reads at once, in the task that calls.
-    pub(crate) async fn load<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    /// Reads at once, in the task that calls. Where another process holds the lock that recovers
+    /// or closes the log, it is tried again for as long as the busy timeout.
+    pub(crate) async fn load<T>(&self, work: impl Fn(&Connection) -> Result<T>) -> Result<T> {
+        match self.load_once(&work).await {
+            // Boxed, so that the calls that need no waiting do not carry its state.
+            Err(error) if is_contended(&error) => Box::pin(self.load_again(&work, error)).await,
+            loaded => loaded,
+        }
+    }
+
+    async fn load_once<T>(&self, work: &impl Fn(&Connection) -> Result<T>) -> Result<T> {
         let laid_aside = self.aside().pop();
         let reader = match laid_aside {
             Some(reader) => reader,
-            // Boxed, so that the calls that need no waiting do not carry its state.
             None => Box::pin(self.get()).await?,
         };
         let done = work(&reader.connection);
         self.lay_aside(reader);
         done
+    }
+
+    async fn load_again<T>(
+        &self,
+        work: &impl Fn(&Connection) -> Result<T>,
+        mut error: Error,
+    ) -> Result<T> {
+        let deadline = Instant::now() + self.options.busy_timeout;
+        while Instant::now() < deadline {
+            tokio::time::sleep(SHORT_WAIT).await;
+            match self.load_once(work).await {
+                Err(again) if is_contended(&again) => error = again,
+                loaded => return loaded,
+            }
+        }
+        Err(error)
     }
 
     /// Reads for as long as it takes.
@@ -171,14 +202,26 @@ impl Readers {
             let mut reader = self.get().await?;
             let found = briefly(&mut reader.connection, &mut work);
             self.lay_aside(reader);
-            if let Some(found) = found? {
-                return Ok(found);
+            match found {
+                Ok(None) => {}
+                Ok(Some(found)) => return Ok(found),
+                // Locks are waited for elsewhere.
+                Err(error) if is_contended(&error) => {}
+                Err(error) => return Err(error),
             }
         }
         let _slow = self.slow.acquire().await.map_err(|_| closed())?;
         let mut reader = self.get().await?;
-        elsewhere(move |cancelled| interruptibly(&mut reader.connection, cancelled, &mut work))
-            .await
+        let patience = self.options.busy_timeout;
+        elsewhere(move |cancelled| {
+            let failed = |e| map(e, Phase::Before);
+            let connection = &mut reader.connection;
+            connection.busy_timeout(patience).map_err(failed)?;
+            let found = interruptibly(connection, cancelled, &mut work);
+            connection.busy_timeout(SHORT_WAIT).map_err(failed)?;
+            found
+        })
+        .await
     }
 
     /// Waits for the reads under way and closes the connections.
@@ -238,7 +281,7 @@ fn watched<T>(
     stop: impl FnMut() -> bool + Send + 'static,
     work: &mut impl FnMut(&Connection) -> Result<T>,
 ) -> Result<T> {
-    let failed = |e| crate::error::map(e, crate::error::Phase::Before);
+    let failed = |e| map(e, Phase::Before);
     connection
         .progress_handler(STEPS_BETWEEN_LOOKS, Some(stop))
         .map_err(failed)?;

@@ -77,7 +77,7 @@ impl Shared {
     }
 
     /// Reads at once, in the task that calls.
-    pub(crate) async fn load<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    pub(crate) async fn load<T>(&self, work: impl Fn(&Connection) -> Result<T>) -> Result<T> {
         match &self.readers {
             Some(readers) => readers.load(work).await,
             None => {

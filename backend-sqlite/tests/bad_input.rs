@@ -354,3 +354,65 @@ async fn a_hook_cannot_take_away_what_the_store_relies_on() {
     let wrong = SqliteOptions::memory().on_connect(|c| c.execute("no such statement"));
     refused(wrong).await;
 }
+
+/// Readers are opened when they are needed, and checked as the writer is.
+#[tokio::test]
+async fn every_connection_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    for (sql, setting) in [
+        ("PRAGMA synchronous = OFF", "synchronous"),
+        ("PRAGMA query_only = OFF", "query_only"),
+    ] {
+        let path = folder.path().join(format!("{setting}.db"));
+        let options = SqliteOptions::file(&path).on_connect(move |connection| {
+            if connection.is_writer() {
+                Ok(())
+            } else {
+                connection.execute(sql)
+            }
+        });
+        let store = SqliteStore::open(options).await.unwrap();
+        let key = Key::new("a").unwrap();
+        let loaded = store
+            .load(LoadRequest::new(model("users"), vec![key]))
+            .await;
+        let error = loaded.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        assert!(error.to_string().contains(setting), "{error}");
+    }
+}
+
+/// A lock of another process that keeps readers out is waited for, not told.
+#[tokio::test]
+async fn readers_wait_for_an_exclusive_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let options = |timeout| {
+        SqliteOptions::file(&path).busy_timeout(std::time::Duration::from_millis(timeout))
+    };
+    let store = SqliteStore::open(options(10_000)).await.unwrap();
+    let users = model("users");
+    store
+        .ensure(EnsureRequest::new(users.clone()))
+        .await
+        .unwrap();
+    store.close().await.unwrap();
+    // In this mode a connection locks everyone out for as long as it is open.
+    let lock = || {
+        let file = rusqlite::Connection::open(&path).unwrap();
+        file.execute_batch(
+            "PRAGMA journal_mode = wal; PRAGMA locking_mode = exclusive; BEGIN IMMEDIATE; COMMIT",
+        )
+        .unwrap();
+        file
+    };
+    let locked = lock();
+    let error = refused(options(50)).await;
+    assert_eq!(error.kind(), ErrorKind::Contended, "{error}");
+    let waiting = tokio::spawn(SqliteStore::open(options(10_000)));
+    tokio::task::yield_now().await;
+    drop(locked);
+    let store = waiting.await.unwrap().unwrap();
+    let count = CountRequest::new(users, Filter::all());
+    assert_eq!(store.count(count).await.unwrap(), 0);
+}
