@@ -78,12 +78,12 @@ pub use strongroom_core::handle::{
     Binary, Collection, Database, Document, Lazy, Output, Ref, Resolve, RetryPolicy, Saved, Tx,
     Versioned, output_json, retry_on_conflict, to_output,
 };
+#[cfg(feature = "mock")]
+pub use strongroom_core::mock;
 pub use strongroom_core::{
     Error, ErrorKind, Operation, Result, clock, error, handle, layers, memory, model, patch, query,
     store,
 };
-#[cfg(feature = "mock")]
-pub use strongroom_core::mock;
 #[cfg(feature = "derive")]
 pub use strongroom_derive::{Document, Object};
 #[cfg(feature = "sqlite")]

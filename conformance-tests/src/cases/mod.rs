@@ -4,6 +4,7 @@ mod bodies;
 mod bulk;
 mod cancel;
 mod capabilities;
+mod faults;
 mod histories;
 mod ids;
 mod limits;
@@ -135,6 +136,19 @@ macro_rules! __with_cases {
             histories {
                 agree_with_the_oracle
                 with_unique_values_agree
+            }
+            faults {
+                lost_requests_of_saves
+                lost_replies_of_saves
+                saves_that_hang
+                a_rejection_stays_one
+                failures_before_the_call_write_nothing
+                reads_are_tried_again
+                bulks_are_resolved
+                atomic_bulks_are_resolved
+                competing_writers_on_a_bad_wire
+                commits_on_a_bad_wire
+                writes_within_transactions_are_not_sent_again
             }
             linear { saves_loads_and_deletes with_calls_cut_off }
             loads {
