@@ -73,6 +73,7 @@ struct State {
     script: VecDeque<Step>,
     calls: Vec<Operation>,
     incarnations: u32,
+    provable_deletes: bool,
 }
 
 #[derive(Debug)]
@@ -93,8 +94,12 @@ impl FakeStore {
         capabilities.atomic_bulk = true;
         capabilities.unique_fields = true;
         change(&mut capabilities);
+        let state = State {
+            provable_deletes: capabilities.provable_deletes,
+            ..State::default()
+        };
         Arc::new(Self {
-            state: Arc::default(),
+            state: Arc::new(Mutex::new(state)),
             capabilities,
         })
     }
@@ -213,6 +218,12 @@ impl State {
 
     fn apply(&mut self, write: &Write) -> Result<Receipt> {
         let creates = !matches!(write.action, Action::Patch(_));
+        let mut applied = self.applied.iter();
+        if self.provable_deletes
+            && applied.any(|a| a.write_id == write.write_id && a.version.is_none())
+        {
+            return Ok(Receipt::without_version(Effect::Deleted));
+        }
         let there = self.check(&write.key, write.expected, creates)?;
         let body = match &write.action {
             Action::Put(body) => body.clone(),

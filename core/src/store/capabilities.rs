@@ -35,7 +35,8 @@ pub struct Capabilities {
     pub reads_beside_transactions: bool,
     /// Acknowledged writes survive the end of the process.
     pub durable: bool,
-    /// A delete whose outcome was unknown can be resolved, because deletions leave a trace.
+    /// A delete whose outcome was unknown can be resolved, because deletions leave a trace: one
+    /// that expects a version and is sent again with its write id is answered as the first time.
     pub provable_deletes: bool,
     /// Who writes created and updated stamps.
     pub stamping: Stamping,

@@ -238,11 +238,11 @@ impl Retrying {
             }
         };
         let judge = self.judge(model);
-        let stamping = self.inner.capabilities().stamping;
+        let can = self.inner.capabilities();
         let looking = open.iter_mut().filter(|(_, _, step)| wanted(step));
         for ((_, item, step), found) in looking.zip(&documents) {
             if let Item::Write(progress) = item {
-                *step = progress.found(found.as_ref(), looked, &judge, model, stamping);
+                *step = progress.found(found.as_ref(), looked, &judge, model, can);
             }
         }
     }

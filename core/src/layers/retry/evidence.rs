@@ -10,7 +10,7 @@
 //! | for a delete: a document of the same incarnation | it did not: nothing was deleted |
 //! | a document older than the write, or at a version acknowledged to this process before it | it did not: nobody wrote since |
 //! | no document, after a put or a patch | it did not, see below |
-//! | no document, after a delete | nothing: someone else may have deleted it |
+//! | no document, after a delete | nothing: someone else may have deleted it; a store that can prove its deletes is asked by sending it again |
 //! | any other document | nothing: someone else wrote since |
 //!
 //! *No document after a put or a patch.* Either the write did not take effect, or it did and

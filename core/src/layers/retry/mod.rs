@@ -14,7 +14,8 @@
 //!   document in the same way, since the write may conflict with itself. It is never passed as a
 //!   false conflict.
 //!
-//! What is left `Indeterminate`: a delete whose document is gone; a write of a document that
+//! What is left `Indeterminate`: a delete whose document is gone, unless it named a version and the
+//! store can prove its deletes; a write of a document that
 //! someone else wrote in between, if that hides the evidence; and any write if the engine does not
 //! come back within [`RetryOptions::resolve_within`].
 //!
@@ -287,8 +288,8 @@ impl Retrying {
                     match self.look(&model, keys).await {
                         Ok((documents, looked)) => {
                             let found = documents.first().and_then(Option::as_ref);
-                            let stamping = self.inner.capabilities().stamping;
-                            progress.found(found, looked, &self.judge(&model), &model, stamping)
+                            let can = self.inner.capabilities();
+                            progress.found(found, looked, &self.judge(&model), &model, can)
                         }
                         Err(error) => progress.not_found_out(error),
                     }

@@ -24,7 +24,7 @@
 use super::evidence::{Judge, Moment, Proof, Unknown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Expected, Model, RawDocument, Timestamp, Version};
-use crate::store::{Action, Effect, Receipt, Stamping, Stamps, Write};
+use crate::store::{Action, Capabilities, Effect, Receipt, Stamping, Stamps, Write};
 
 /// What to do next.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl Progress {
         looked: Moment,
         judge: &Judge<'_>,
         model: &Model,
-        stamping: Stamping,
+        can: &Capabilities,
     ) -> Step {
         let cause = self
             .cause
@@ -146,21 +146,18 @@ impl Progress {
             // all, the failure is of the write's own making.
             return Step::Done(match found {
                 Some(found) if found.write_id == Some(self.write.write_id) => {
-                    Ok(self.receipt(found, model, stamping))
+                    Ok(self.receipt(found, model, can))
                 }
                 _ => Err(cause),
             });
         };
         match judge.judge(&self.write, &unknown, found) {
             Proof::Applied(_) => match found {
-                Some(found) => Step::Done(Ok(self.receipt(found, model, stamping))),
+                Some(found) => Step::Done(Ok(self.receipt(found, model, can))),
                 None => self.give_up("the document is gone", cause),
             },
             Proof::NotApplied => self.not_applied(found, looked, cause),
-            Proof::Gone if matches!(self.write.action, Action::Delete) => self.give_up(
-                "the document is gone, and nothing tells who deleted it",
-                cause,
-            ),
+            Proof::Gone if matches!(self.write.action, Action::Delete) => self.deleted(cause, can),
             Proof::Gone if self.siblings == Siblings::Some => self.give_up(
                 "the document is gone, and it was written by other items of the bulk too",
                 cause,
@@ -168,6 +165,30 @@ impl Progress {
             Proof::Gone => self.not_applied(None, looked, cause),
             Proof::Nothing => self.give_up("someone else wrote the document since", cause),
         }
+    }
+
+    /// Goes on with a delete whose document is gone, which says nothing of who deleted it.
+    ///
+    /// Only a store that can prove its deletes can tell: it knows the write id of one that is sent
+    /// again, and answers it as it did the first time. Without a version that cannot be asked, as
+    /// the delete could hit a document that was created since.
+    fn deleted(&self, cause: Error, can: &Capabilities) -> Step {
+        let can_ask = can.provable_deletes
+            && self.siblings == Siblings::None
+            && matches!(self.guard, Expected::Exactly(_));
+        if can_ask && cause.is_not_found() {
+            return Step::Done(match self.write.expected {
+                Expected::Any => Ok(Receipt::without_version(Effect::Absent)),
+                _ => Err(cause),
+            });
+        }
+        if can_ask && !self.last {
+            return Step::Send;
+        }
+        self.give_up(
+            "the document is gone, and nothing tells who deleted it",
+            cause,
+        )
     }
 
     /// Tells that the document could not be loaded.
@@ -237,8 +258,8 @@ impl Progress {
     }
 
     /// The receipt of a write that took effect, made from the document that it left.
-    fn receipt(&self, document: &RawDocument, model: &Model, stamping: Stamping) -> Receipt {
-        receipt(&self.write, document, model, stamping)
+    fn receipt(&self, document: &RawDocument, model: &Model, can: &Capabilities) -> Receipt {
+        receipt(&self.write, document, model, can.stamping)
     }
 }
 

@@ -253,6 +253,33 @@ async fn what_others_hide_is_indeterminate() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_can_prove_its_deletes_is_asked() {
+    let fake = FakeStore::with(|can| can.provable_deletes = true);
+    let store = wrap(&fake);
+    let create = || fake.write(&put(Expected::Absent)).unwrap().version.unwrap();
+    let version = create();
+    fake.script(steps([REPLY_LOST]));
+    let receipt = save(&store, &delete(version)).await.unwrap();
+    assert_eq!(receipt.effect, Effect::Deleted);
+    assert_eq!(fake.applied().len(), 2);
+    // Here it was someone else who deleted it.
+    let write = delete(create());
+    fake.script([Step {
+        before: vec![delete(Expected::Any)],
+        fault: LOST,
+        after: Vec::new(),
+    }]);
+    let error = save(&store, &write).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(fake.times_applied(write.write_id), 0);
+    // One without a version could hit another document when it is sent again.
+    create();
+    fake.script(steps([REPLY_LOST]));
+    let error = save(&store, &delete(Expected::Present)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Indeterminate);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_engine_has_time_to_come_back() {
     let (fake, store, version) = stored().await;
     let write = put(version);
