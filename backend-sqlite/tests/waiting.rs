@@ -441,3 +441,78 @@ fn closing_ends_a_transaction_and_lets_waiting_saves_through() {
         });
     }
 }
+
+/// A read in a transaction that is given up stops, and the transaction can only be rolled back.
+#[test]
+fn a_search_given_up_in_a_transaction_dooms_it() {
+    two_threads().block_on(async {
+        let fixture = Fixture::new(|o| o).await;
+        let store = &fixture.store;
+        let items = (0..2_000).map(|n| put(&format!("k{n}"), n).write.into());
+        let bulk = BulkRequest::new(model(), items.collect());
+        assert!(store.bulk(bulk).await.unwrap().is_ok());
+        let transaction = store.begin(BeginOptions::new()).await.unwrap();
+        transaction.save(put("inside", 1)).await.unwrap();
+        let slow = CountRequest::new(model(), slow_filter());
+        assert!(
+            poll_times(3, transaction.count(slow.clone()))
+                .await
+                .is_none()
+        );
+        let load = LoadRequest::new(model(), vec![Key::new("k1").unwrap()]);
+        let refused = soon("a call afterwards", transaction.load(load)).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Cancelled);
+        let refused = transaction.commit().await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Cancelled);
+        soon("a save afterwards", store.save(put("after", 1)))
+            .await
+            .unwrap();
+        assert_eq!(fixture.state("inside").await, None);
+
+        // The same when its last holder goes away while the read is still under way.
+        let transaction = store.begin(BeginOptions::new()).await.unwrap();
+        transaction.save(put("inside", 1)).await.unwrap();
+        let reading = tokio::spawn(async move { transaction.count(slow).await });
+        while !reading.is_finished() {
+            reading.abort();
+            tokio::task::yield_now().await;
+        }
+        soon("a save afterwards", store.save(put("after", 2)))
+            .await
+            .unwrap();
+        assert_eq!(fixture.state("inside").await, None);
+        assert_eq!(fixture.state("after").await, Some((2, 2)));
+    });
+}
+
+/// The runtime on which a store was opened, and on which calls were under way, may end first.
+#[test]
+fn a_store_outlives_the_runtimes_it_was_used_on() {
+    for mode in [WriteMode::Inline, WriteMode::Thread] {
+        let first = two_threads();
+        let fixture = first.block_on(Fixture::new(|o| o.write_mode(mode)));
+        first.block_on(async {
+            let transaction = fixture.store.begin(BeginOptions::new()).await.unwrap();
+            transaction.save(put("inside", 1)).await.unwrap();
+            for task in 0..50 {
+                let store = fixture.store.clone();
+                tokio::spawn(async move { store.save(put(&format!("t{task}"), 1)).await });
+            }
+            tokio::task::yield_now().await;
+            tokio::spawn(async move {
+                tokio::task::yield_now().await;
+                drop(transaction);
+            });
+        });
+        drop(first);
+        one_thread().block_on(async {
+            soon("a save", fixture.store.save(put("after", 1)))
+                .await
+                .unwrap();
+            assert_eq!(fixture.state("inside").await, None);
+            assert_eq!(fixture.state("after").await, Some((1, 1)));
+            soon("closing", fixture.store.close()).await.unwrap();
+        });
+        assert_sound(&fixture);
+    }
+}
