@@ -70,6 +70,10 @@ pub trait Alter: Debug + Send + Sync + 'static {
         inner.drop_collection(collection).await
     }
 
+    async fn refresh(&self, inner: &Arc<dyn Store>, collection: CollectionName) -> Result<()> {
+        inner.refresh(collection).await
+    }
+
     async fn close(&self, inner: &Arc<dyn Store>) -> Result<()> {
         inner.close().await
     }
@@ -179,7 +183,7 @@ impl<A: Alter> Schema for Altered<A> {
     }
 
     async fn refresh(&self, collection: CollectionName) -> Result<()> {
-        self.inner.refresh(collection).await
+        self.alter.refresh(&self.inner, collection).await
     }
 
     async fn ready(&self, timeout: Duration) -> Result<Health> {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use strongroom_core::layers::{LayerOptions, default_stack};
+use strongroom_core::layers::{
+    FaultLayer, FaultPlan, Layer, LayerOptions, Measured, Meter, RecordLayer, Recorder, Retried,
+    default_stack,
+};
 use strongroom_core::store::Store;
 
 /// One of the forms in which the cases run on a store.
@@ -13,7 +16,8 @@ pub enum Form {
     /// The store behind `Arc<dyn Store>` that is itself used as a store: every call goes through
     /// the family's forwarding on shared pointers.
     Dynamic,
-    /// The store under all layers that users run it under.
+    /// The store under all layers there are: those that every handle has, metrics, a recorder, and
+    /// faults of which none happens.
     Layered,
 }
 
@@ -25,7 +29,24 @@ impl Form {
         match self {
             Self::Bare => store,
             Self::Dynamic => Arc::new(store),
-            Self::Layered => default_stack(store, &LayerOptions::new()),
+            Self::Layered => {
+                // Those of tests and tools right around the store, then those of every handle.
+                let quiet = FaultLayer::new(FaultPlan::new()).wrap(store);
+                let recorded = RecordLayer::new(Recorder::with_capacity(100)).wrap(quiet);
+                let mut options = LayerOptions::new();
+                options.meter = Some(Arc::new(Unread));
+                default_stack(recorded, &options)
+            }
         }
     }
+}
+
+/// Takes figures and forgets them, so that the layer that measures is there.
+#[derive(Debug)]
+struct Unread;
+
+impl Meter for Unread {
+    fn called(&self, _: &Measured<'_>) {}
+
+    fn retried(&self, _: &Retried<'_>) {}
 }

@@ -32,6 +32,7 @@ mod failure;
 mod form;
 mod linear;
 mod random;
+mod renamed;
 mod run;
 mod setup;
 mod strategies;

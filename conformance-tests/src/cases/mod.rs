@@ -17,6 +17,7 @@ mod races;
 mod routing;
 mod schema;
 mod transactions;
+mod typed;
 mod unique;
 mod versions;
 mod writes;
@@ -149,6 +150,19 @@ macro_rules! __with_cases {
                 competing_writers_on_a_bad_wire
                 commits_on_a_bad_wire
                 writes_within_transactions_are_not_sent_again
+            }
+            typed {
+                updates_are_retried
+                blocks_are_retried_on_conflict
+                an_unchanged_save_is_no_write
+                conflicts_let_a_caller_merge
+                unknown_fields_survive
+                a_partial_load_cannot_clobber
+                references_load_a_level_at_once
+                what_is_resolved_is_never_stored
+                pages_and_streams
+                stamps_are_filled
+                transactions_are_run_again
             }
             linear { saves_loads_and_deletes with_calls_cut_off }
             loads {
