@@ -7,12 +7,13 @@ use super::collection::Collection;
 use super::context::Annotate as _;
 use super::document::Document;
 use super::key::IntoKey;
+use super::parts::Parts;
 use super::save::{Saved, version_of};
 use super::versioned::Versioned;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::model::{Expected, Key, Model};
+use crate::model::{Expected, Model};
 use crate::patch::Patch;
-use crate::store::{Action, BulkItem, BulkReply, BulkRequest, Receipt, Write};
+use crate::store::{BulkItem, BulkReply, BulkRequest, Receipt, Write};
 
 /// How far a bulk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -380,62 +381,6 @@ impl<T> fmt::Debug for Bulk<T> {
             .field("items", &self.items.len())
             .field("atomic", &self.plan.atomic)
             .finish()
-    }
-}
-
-/// The items that are left, handed out in parts.
-struct Parts {
-    items: std::iter::Peekable<std::vec::IntoIter<Result<BulkItem>>>,
-    most_items: usize,
-    most_bytes: usize,
-}
-
-/// The next items: those to send, and those that are refused, with their places.
-#[derive(Default)]
-struct Part {
-    send: Vec<BulkItem>,
-    refused: Vec<(usize, Error)>,
-}
-
-impl Part {
-    fn keys(&self) -> Vec<Key> {
-        self.send.iter().map(|item| item.key().clone()).collect()
-    }
-}
-
-impl Parts {
-    fn next_part(&mut self) -> Option<Part> {
-        self.items.peek()?;
-        let mut part = Part::default();
-        let mut bytes = 0_usize;
-        while part.send.len() < self.most_items {
-            let size = match self.items.peek() {
-                None => break,
-                Some(Ok(item)) => size_of(item),
-                Some(Err(_)) => 0,
-            };
-            if !part.send.is_empty() && bytes.saturating_add(size) > self.most_bytes {
-                break;
-            }
-            bytes = bytes.saturating_add(size);
-            let place = part.send.len() + part.refused.len();
-            match self.items.next() {
-                Some(Ok(item)) => part.send.push(item),
-                Some(Err(error)) => part.refused.push((place, error)),
-                None => break,
-            }
-        }
-        Some(part)
-    }
-}
-
-fn size_of(item: &BulkItem) -> usize {
-    match item {
-        BulkItem::Write(Write {
-            action: Action::Put(body),
-            ..
-        }) => body.len(),
-        _ => 0,
     }
 }
 

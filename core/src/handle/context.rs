@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use super::document::{Document, IdSource};
 use super::limits::Limits;
 use super::retry::RetryPolicy;
+use super::turns::Turns;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::model::{CollectionName, Key, Model};
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) retry: RetryPolicy,
     pub(crate) registry: Registry,
+    pub(crate) turns: Turns,
 }
 
 impl Context {

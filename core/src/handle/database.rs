@@ -10,6 +10,7 @@ use super::context::{Context, Registry, Scope, Shared};
 use super::document::{Document, IdSource};
 use super::limits::Limits;
 use super::retry::RetryPolicy;
+use super::turns::Turns;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Operation, Result};
 use crate::layers::{LayerOptions, default_stack};
@@ -209,6 +210,7 @@ impl DatabaseBuilder {
                     limits: self.limits,
                     retry: self.retry,
                     registry: Registry::default(),
+                    turns: Turns::default(),
                 }),
                 scope: Scope::Database,
             }),

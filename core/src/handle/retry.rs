@@ -12,8 +12,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How often and how patiently work is run again after a conflict.
 ///
-/// The first run is followed at once by a second; then each wait is twice as long as the one
-/// before, with jitter of up to its own length, so that many competitors spread out.
+/// Every second attempt follows at once on the one before: who was faster has just finished. The
+/// others come after waits, each twice as long as the one before, with jitter of up to its own
+/// length, so that many competitors spread out.
 ///
 /// # Examples
 ///
@@ -35,12 +36,12 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
-    /// 50 attempts within 30 seconds, with waits from 1 ms to 500 ms.
+    /// 50 attempts within 30 seconds, with waits from 1 ms to 200 ms.
     fn default() -> Self {
         Self {
             attempts: 50,
             shortest: Duration::from_millis(1),
-            longest: Duration::from_millis(500),
+            longest: Duration::from_millis(200),
             deadline: Duration::from_secs(30),
         }
     }
@@ -110,31 +111,43 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    /// Waits for the next attempt, or hands out the error to end with.
-    ///
-    /// With a policy of one attempt that is the error itself; otherwise it is `Contended` with the
-    /// last failure as its source.
+    /// Waits for the next attempt, or hands out the error to end with; see [`next`](Self::next).
     pub(crate) async fn again(&mut self, failure: Error) -> Result<()> {
-        if self.policy.attempts == 1 || !is_contention(&failure) {
-            return Err(failure);
-        }
-        if self.made >= self.policy.attempts {
-            return Err(self.give_up(failure));
-        }
-        let wait = match self.made {
-            1 => Duration::ZERO,
-            _ => self.waits.next().unwrap_or(self.policy.longest),
-        };
-        if self.began.elapsed().saturating_add(wait) > self.policy.deadline {
-            return Err(self.give_up(failure));
-        }
-        self.made += 1;
+        let wait = self.next(failure)?;
         if wait.is_zero() {
             tokio::task::yield_now().await;
         } else {
             tokio::time::sleep(wait).await;
         }
         Ok(())
+    }
+
+    /// Counts the next attempt and tells how long to wait before it, or hands out the error to end
+    /// with.
+    ///
+    /// With a policy of one attempt that is the error itself; otherwise it is `Contended` with the
+    /// last failure as its source.
+    pub(crate) fn next(&mut self, failure: Error) -> Result<Duration> {
+        if self.policy.attempts == 1 || !is_contention(&failure) {
+            return Err(failure);
+        }
+        if self.made >= self.policy.attempts {
+            return Err(self.give_up(failure));
+        }
+        let wait = match self.made % 2 {
+            1 => Duration::ZERO,
+            _ => self.waits.next().unwrap_or(self.policy.longest),
+        };
+        if wait > self.left() || self.left().is_zero() {
+            return Err(self.give_up(failure));
+        }
+        self.made += 1;
+        Ok(wait)
+    }
+
+    /// How long attempts may still begin.
+    pub(crate) fn left(&self) -> Duration {
+        self.policy.deadline.saturating_sub(self.began.elapsed())
     }
 
     #[cold]

@@ -1,18 +1,16 @@
-//! Writing one document: the preparation, which does no I/O, and the call.
+//! Writing one document.
 
-use super::codec::same_encoding;
+use std::sync::Arc;
+
 use super::collection::{Collection, UnchangedSave};
 use super::context::Annotate as _;
 use super::document::Document;
 use super::key::IntoKey;
-use super::partial::changes;
-use super::stamps;
-use super::unknown::carry_over;
 use super::versioned::{Origin, Versioned};
 use crate::error::{Error, Operation, Result};
-use crate::model::{Body, Expected, FieldPath, Key, Model, UnknownFields, Version};
-use crate::patch::{Change, Patch};
-use crate::store::{Effect, Receipt, SaveRequest, Stamping, Stamps, Write};
+use crate::model::{Expected, Key, Model, Version};
+use crate::patch::Patch;
+use crate::store::{Effect, Receipt, SaveRequest, Write};
 
 /// What a save did, with the version that the document has after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,15 +43,6 @@ pub enum Deleted {
     Removed,
     /// There was no document, and any state was expected.
     Absent,
-}
-
-/// What a value becomes when its write succeeds.
-pub(crate) struct Pending {
-    /// The body as the store will hold it, or the selected part of it.
-    stored: Body,
-    /// What the value encodes to with the stamps.
-    known: Body,
-    stamps: Stamps,
 }
 
 impl<T: Document> Collection<T> {
@@ -268,226 +257,16 @@ impl<T: Document> Collection<T> {
         })
     }
 
-    async fn send(&self, model: &std::sync::Arc<Model>, write: Write) -> Result<Receipt> {
+    async fn send(&self, model: &Arc<Model>, write: Write) -> Result<Receipt> {
         let key = write.key.clone();
         let mut request = SaveRequest::new(model.clone(), write);
         request.refresh = self.refresh;
         let receipt = self.context.store.save(request).await;
         receipt.at_key(Operation::Save, model, &key)
     }
-
-    /// Encodes a value that is to be put without a load.
-    pub(crate) fn prepare_put(
-        &self,
-        model: &Model,
-        value: &mut T,
-        expected: Expected,
-    ) -> Result<(Write, Pending)> {
-        if matches!(expected, Expected::Absent | Expected::Any) {
-            value.assign_id(&*self.context.shared.ids);
-        }
-        let key = value.key()?;
-        model.check_key(&key)?;
-        let clock = &*self.context.shared.clock;
-        let stamps = stamps::of_put(model, self.context.stamping(), clock, value, expected, None);
-        let body = stamps::encode_with(value, stamps)?;
-        let pending = Pending {
-            stored: body.clone(),
-            known: body.clone(),
-            stamps,
-        };
-        Ok((Write::put(key, body, expected), pending))
-    }
-
-    /// Encodes the changes of a loaded document; `None` if there are none.
-    pub(crate) fn prepare_save(
-        &self,
-        model: &Model,
-        document: &mut Versioned<T>,
-    ) -> Result<Option<(Write, Pending)>> {
-        match document.origin().selection.is_some() {
-            true => self.prepare_part(model, document),
-            false => self.prepare_whole(model, document),
-        }
-    }
-
-    fn prepare_whole(
-        &self,
-        model: &Model,
-        document: &mut Versioned<T>,
-    ) -> Result<Option<(Write, Pending)>> {
-        let (key, expected) = (document.key().clone(), document.version().into());
-        let created = document.origin().created;
-        let clock = &*self.context.shared.clock;
-        let stamping = self.context.stamping();
-        let stamps = stamps::of_put(model, stamping, clock, &**document, expected, created);
-        // Most documents that are saved were changed, and most changes show in the stamped text:
-        // then the value is encoded once.
-        let before = stamps::of(&**document);
-        let known = stamps::encode_with(&mut **document, stamps)?;
-        let origin = document.origin();
-        let changed = !stamps::is_none(stamps)
-            && stamps::differs_besides(origin.known::<T>()?, &known, before, stamps);
-        if !changed {
-            let encoded = match stamps::is_none(stamps) {
-                true => known.clone(),
-                false => Body::encode(&**document)?,
-            };
-            if origin.is::<T>(&encoded)? {
-                return Ok(None);
-            }
-        }
-        check_same_key(&key, &T::key(document)?)?;
-        let stored = stored_form::<T>(model, origin, known.clone())?;
-        let write = Write::put(key, stored.clone(), expected);
-        let pending = Pending {
-            stored,
-            known,
-            stamps,
-        };
-        Ok(Some((write, pending)))
-    }
-
-    fn prepare_part(
-        &self,
-        model: &Model,
-        document: &mut Versioned<T>,
-    ) -> Result<Option<(Write, Pending)>> {
-        let encoded = Body::encode(&**document)?;
-        let origin = document.origin();
-        let Some(selection) = origin.selection.as_deref() else {
-            return Ok(None);
-        };
-        if origin.is::<T>(&encoded)? {
-            return Ok(None);
-        }
-        let patch = changes(origin.known::<T>()?, &encoded, selection)?;
-        if patch.is_empty() {
-            return Ok(None);
-        }
-        // A computed key may need what was not loaded: what counts is that it did not change.
-        let before = origin.stored.decode::<T>().and_then(|value| value.key());
-        if let (Ok(before), Ok(now)) = (before, T::key(document)) {
-            check_same_key(&before, &now)?;
-        }
-        let clock = &*self.context.shared.clock;
-        let stamps = stamps::of_patch(model, self.context.stamping(), clock);
-        let patch = stamps::onto_patch(patch, model, stamps);
-        let known = stamps::encode_with(&mut **document, stamps)?;
-        let stored = stored_form::<T>(model, document.origin(), known.clone())?;
-        let write = Write::patch(document.key().clone(), patch, document.version());
-        let pending = Pending {
-            stored,
-            known,
-            stamps,
-        };
-        Ok(Some((write, pending)))
-    }
-
-    pub(crate) fn prepare_patch(
-        &self,
-        model: &Model,
-        key: Key,
-        patch: Patch,
-        expected: Expected,
-    ) -> Result<Write> {
-        model.check_key(&key)?;
-        patch.check()?;
-        check_key_fields(&patch, T::key_fields())?;
-        let clock = &*self.context.shared.clock;
-        let stamps = stamps::of_patch(model, self.context.stamping(), clock);
-        let patch = stamps::onto_patch(patch, model, stamps);
-        Ok(Write::patch(key, patch, expected))
-    }
-
-    /// Makes of a saved document what the store made of it.
-    pub(crate) fn settle_document(
-        &self,
-        document: &mut Versioned<T>,
-        pending: Pending,
-        receipt: &Receipt,
-    ) -> Result<Saved> {
-        let version = version_of(receipt).map_err(|e| e.with_key(document.key().clone()))?;
-        let selection = document.origin().selection.clone();
-        let created = document.origin().created;
-        let mut origin = self.settle(&mut **document, pending, receipt);
-        origin.created = origin.created.or(created);
-        document.settle(version, origin.selected(selection));
-        Ok(saved_as(receipt, version))
-    }
-
-    /// Writes the stamps of a successful write into its value, and tells what it is saved as.
-    pub(crate) fn settle(&self, value: &mut T, pending: Pending, receipt: &Receipt) -> Origin {
-        let Pending {
-            stored,
-            known,
-            stamps,
-        } = pending;
-        if self.context.stamping() == Stamping::Handle {
-            stamps::take_over(value, stamps);
-            return Origin::new(stored, Some(known), value.created());
-        }
-        stamps::take_over(value, receipt.stamps);
-        // The store's stamps are part of what is stored now. The write has succeeded, so nothing
-        // here may fail: without them the document only looks changed.
-        let stamped = Body::encode(value).unwrap_or_else(|_| known.clone());
-        let stored = match same_encoding(&stored, &known) {
-            true => stamped.clone(),
-            false => carry_over::<T>(&stored, &known, stamped.clone()).unwrap_or(stored),
-        };
-        Origin::new(stored, Some(stamped), value.created())
-    }
 }
 
-/// The body to store for a loaded document: with what the type does not know of it, where that is
-/// kept.
-fn stored_form<T: Document>(model: &Model, origin: &Origin, encoded: Body) -> Result<Body> {
-    match model.unknown_fields() {
-        UnknownFields::Keep => carry_over::<T>(&origin.stored, origin.known::<T>()?, encoded),
-        UnknownFields::Drop | UnknownFields::Deny => Ok(encoded),
-    }
-}
-
-fn check_same_key(loaded: &Key, now: &Key) -> Result<()> {
-    if loaded == now {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "the document was loaded as {loaded} and would be saved as {now}: to move it, insert it anew and delete the old one"
-    )))
-}
-
-fn check_key_fields(patch: &Patch, key_fields: &[&str]) -> Result<()> {
-    if key_fields.is_empty() {
-        return Ok(());
-    }
-    let fields = key_fields.iter().map(FieldPath::new);
-    let fields = fields.collect::<Result<Vec<_>>>()?;
-    let is_key = |path: &FieldPath| fields.iter().any(|field| field.overlaps(path));
-    for change in patch.changes() {
-        let touched = match change {
-            Change::Set(path, _)
-            | Change::Unset(path)
-            | Change::Increment(path, _)
-            | Change::Min(path, _)
-            | Change::Max(path, _)
-            | Change::Append(path, _)
-            | Change::Remove(path, _)
-            | Change::Merge(Some(path), _) => is_key(path),
-            Change::Rename(from, to) => is_key(from) || is_key(to),
-            Change::Merge(None, object) => fields.iter().any(|f| object.contains_key(f.head())),
-        };
-        if touched {
-            return Err(Error::invalid(format!(
-                "the patch changes a field of the key, {}",
-                key_fields.join(" or ")
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn saved_as(receipt: &Receipt, version: Version) -> Saved {
+pub(crate) fn saved_as(receipt: &Receipt, version: Version) -> Saved {
     match receipt.effect {
         Effect::Created => Saved::Created(version),
         _ => Saved::Updated(version),

@@ -1,7 +1,7 @@
 //! Load, apply, save; again after a conflict.
 
 use super::collection::Collection;
-use super::context::Annotate as _;
+use super::context::{Annotate as _, Scope};
 use super::document::Document;
 use super::key::IntoKey;
 use super::versioned::Versioned;
@@ -13,7 +13,9 @@ impl<T: Document> Collection<T> {
     /// by the database's [`RetryPolicy`](super::RetryPolicy). In a transaction it is tried once:
     /// there the transaction is run again.
     ///
-    /// The closure may run several times, each time on a fresh load. If it changes nothing,
+    /// Once an update of a document met a conflict, the updates of it through clones of one
+    /// database handle take turns, in order. The closure may run several times, each time on a fresh
+    /// load. If it changes nothing,
     /// nothing is written. Dropping the future leaves the document changed or not.
     ///
     /// # Errors
@@ -73,12 +75,26 @@ impl<T: Document> Collection<T> {
         let model = self.model()?;
         let key = key.into_key().at(Operation::Load, model)?;
         let mut attempts = self.context.retry().start();
+        let mut turn = None;
+        let place = (model.name().clone(), key);
+        let (turns, key) = (&self.context.shared.turns, &place.1);
+        let in_transaction = self.context.scope == Scope::Transaction;
         loop {
-            let mut document = self.demand(&key).await?;
+            // The change does not await, so who has the turn is soon done with it.
+            if turn.is_none() && !in_transaction && turns.are_taken(&place) {
+                turn = Some(turns.take(place.clone(), attempts.left()).await);
+            }
+            let mut document = self.demand(key).await?;
             change(&mut document)?;
-            match self.save(&mut document).await {
+            let failure = match self.save(&mut document).await {
                 Ok(_) => return Ok(document),
-                Err(failure) => attempts.again(failure).await?,
+                Err(failure) => failure,
+            };
+            if turn.is_some() {
+                attempts.again(failure).await?;
+            } else {
+                attempts.next(failure)?;
+                turn = Some(turns.take(place.clone(), attempts.left()).await);
             }
         }
     }
