@@ -7,6 +7,7 @@ mod capabilities;
 mod faults;
 mod histories;
 mod ids;
+mod isolation;
 mod limits;
 mod linear;
 mod loads;
@@ -15,6 +16,7 @@ mod patches;
 mod queries;
 mod races;
 mod routing;
+mod savepoints;
 mod schema;
 mod transactions;
 mod typed;
@@ -103,13 +105,18 @@ macro_rules! __with_cases {
                 closing_undoes_all
                 refusals_doom_nothing
                 unique_violations_doom
-                savepoints
-                rollback_with_an_open_savepoint
+                span_collections
+            }
+            savepoints {
+                nest
+                go_with_their_transaction
+                are_doomed_alone
+            }
+            isolation {
                 lose_no_update
                 writers_outside_wait_their_turn
                 readers_outside_see_what_is_committed
                 snapshots_stand_still
-                span_collections
             }
             cancel {
                 creates

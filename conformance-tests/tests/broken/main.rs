@@ -9,6 +9,7 @@
     reason = "this is test code, outside of the functions that clippy knows as tests"
 )]
 
+mod bulks;
 mod loads;
 mod others;
 mod transactions;

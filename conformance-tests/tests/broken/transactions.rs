@@ -70,7 +70,7 @@ fn commits_instead_of_rolling_back() {
         "transactions::rollback_undoes_all",
         "after the rollback",
     );
-    rejected(|| RollbackCommits, "transactions::savepoints", "");
+    rejected(|| RollbackCommits, "savepoints::nest", "");
 }
 
 /// Says that it committed, and rolls back.
@@ -164,7 +164,7 @@ fn leaks_uncommitted_writes() {
         ),
         ("transactions::rollback_undoes_all", "after the rollback"),
         (
-            "transactions::readers_outside_see_what_is_committed",
+            "isolation::readers_outside_see_what_is_committed",
             "before the commit",
         ),
     ] {
