@@ -5,9 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use strongroom_conformance::{Alter, Form};
 use strongroom_core::model::Expected;
-use strongroom_core::store::{
-    BeginOptions, Capabilities, Receipt, SaveRequest, Store, Transact, Transaction,
-};
+use strongroom_core::store::{Capabilities, Receipt, SaveRequest, Store, Transaction};
 use strongroom_core::{ErrorKind, Result};
 
 use super::{rejected, rejected_in};
@@ -202,14 +200,6 @@ struct ConflictDooms;
 
 #[async_trait]
 impl Alter for ConflictDooms {
-    async fn begin(
-        &self,
-        inner: &Arc<dyn Transact>,
-        options: BeginOptions,
-    ) -> Result<Arc<dyn Transaction>> {
-        inner.begin(options).await
-    }
-
     async fn save(&self, inner: &Arc<dyn Store>, request: SaveRequest) -> Result<Receipt> {
         let outcome = inner.save(request).await;
         if outcome.as_ref().is_err_and(|e| e.is_conflict()) {
