@@ -88,3 +88,8 @@ pub use strongroom_core::{
 pub use strongroom_derive::{Document, Object};
 #[cfg(feature = "sqlite")]
 pub use strongroom_sqlite as sqlite;
+
+/// The examples of the README compile.
+#[cfg(all(doctest, feature = "derive", feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
