@@ -1,5 +1,11 @@
 //! What is wrong from outside gets a clear error of the right kind, and nothing is half-done.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 use serde::{Deserialize, Serialize};
 use strongroom::model::Body;
 use strongroom::prelude::*;

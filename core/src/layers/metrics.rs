@@ -2,7 +2,7 @@
 //!
 //! The layer sits outside the retry layer, so a call is measured once, with all its attempts; the
 //! retry layer reports these apart. What becomes of the figures is up to a [`Meter`]. With the
-//! feature `metrics`, [`MetricsMeter`] hands them to the `metrics` crate.
+//! feature `metrics`, `MetricsMeter` hands them to the `metrics` crate.
 
 use std::fmt::Debug;
 use std::sync::Arc;
