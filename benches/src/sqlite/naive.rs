@@ -6,7 +6,7 @@ use std::path::Path;
 use deadpool_sqlite::{Config, Pool, Runtime};
 use strongroom::prelude::Timestamp;
 
-use super::raw::Statements;
+use super::raw::{CACHE_SIZE, Statements};
 use crate::documents::Sample;
 
 /// The pool, with the pragmas of the other arms on every connection.
@@ -22,6 +22,7 @@ pub async fn open(file: &Path, synchronous: &'static str) -> Pool {
                     .interact(move |connection| {
                         connection.pragma_update(None, "journal_mode", "WAL")?;
                         connection.pragma_update(None, "synchronous", synchronous)?;
+                        connection.pragma_update(None, "cache_size", CACHE_SIZE)?;
                         connection.busy_timeout(std::time::Duration::from_secs(30))
                     })
                     .await

@@ -8,11 +8,15 @@ use strongroom::prelude::Timestamp;
 
 use crate::documents::Sample;
 
+/// The adapter's page cache: 16 MiB.
+pub const CACHE_SIZE: i64 = -16_384;
+
 /// A connection with the pragmas that the adapter sets.
 pub fn open(file: &Path, synchronous: &str) -> rusqlite::Result<Connection> {
     let connection = Connection::open(file)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "cache_size", CACHE_SIZE)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)

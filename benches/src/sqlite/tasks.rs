@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use strongroom::prelude::Saved;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -60,7 +61,8 @@ pub fn save<T: Sample>(
                     let mut held = held.expect("the load runs").expect("the document is there");
                     tasks.spawn(until(length, async move || {
                         held.change();
-                        collection.save(&mut held).await.expect("the save runs");
+                        let saved = collection.save(&mut held).await;
+                        assert!(matches!(saved, Ok(Saved::Updated(_))), "{saved:?}");
                     }));
                 }
                 tasks.join_all().await.iter().sum()
