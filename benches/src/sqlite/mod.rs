@@ -78,9 +78,10 @@ impl<T: Sample> Fixture<T> {
         let folder = tempfile::tempdir_in(folder)?;
         let documents = T::samples(DOCUMENTS);
         let reference = folder.path().join("reference.db");
-        let filled = fill(&reference, level, &documents).await?;
-        filled.close().await?;
-        let db = fill(&folder.path().join("strongroom.db"), level, &documents).await?;
+        fill(&reference, level, &documents).await?;
+        let file = folder.path().join("strongroom.db");
+        fill(&file, level, &documents).await?;
+        let db = open(&file, level).await?;
         Ok(Self {
             reference,
             documents,
@@ -90,11 +91,17 @@ impl<T: Sample> Fixture<T> {
     }
 }
 
-async fn fill<T: Sample>(file: &Path, level: Level, documents: &[T]) -> Result<Database, Failure> {
+async fn open(file: &Path, level: Level) -> Result<Database, Failure> {
     let options = SqliteOptions::file(file).synchronous(level.option());
-    let db = Database::new(Arc::new(SqliteStore::open(options).await?));
+    Ok(Database::new(Arc::new(SqliteStore::open(options).await?)))
+}
+
+/// Stores the documents and closes the file, so that both arms find an empty log.
+async fn fill<T: Sample>(file: &Path, level: Level, documents: &[T]) -> Result<(), Failure> {
+    let db = open(file, level).await?;
     let collection = db.collection::<T>();
     collection.ensure().await?;
     collection.insert_many(documents.to_vec()).await?;
-    Ok(db)
+    db.close().await?;
+    Ok(())
 }
