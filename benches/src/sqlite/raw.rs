@@ -37,8 +37,8 @@ impl<T: Sample> Statements<T> {
         Self {
             load: format!("SELECT version, write_id, body FROM \"{table}\" WHERE id = ?1"),
             save: format!(
-                "UPDATE \"{table}\" SET version = version + 1, write_id = ?1, written_at = ?2, \
-                 body = ?3 WHERE id = ?4 AND version = ?5 RETURNING version"
+                "UPDATE \"{table}\" SET version = ?6, write_id = ?1, written_at = ?2, \
+                 body = ?3 WHERE id = ?4 AND version = ?5"
             ),
             of: PhantomData,
         }
@@ -66,19 +66,18 @@ impl<T: Sample> Statements<T> {
     ) -> rusqlite::Result<Option<i64>> {
         let body = serde_json::to_string(document).expect("the document encodes");
         let write_id = uuid::Uuid::new_v4();
-        connection
-            .prepare_cached(&self.save)?
-            .query_row(
-                params![
-                    write_id.as_bytes().as_slice(),
-                    now.as_millis(),
-                    body,
-                    document.id(),
-                    version
-                ],
-                |row| row.get(0),
-            )
-            .optional()
+        let next = version + 1;
+        // Without RETURNING: a statement whose row is read and that is then dropped commits, but
+        // never runs the automatic checkpoint, so the log would grow without end.
+        let changed = connection.prepare_cached(&self.save)?.execute(params![
+            write_id.as_bytes().as_slice(),
+            now.as_millis(),
+            body,
+            document.id(),
+            version,
+            next
+        ])?;
+        Ok((changed == 1).then_some(next))
     }
 
     /// All documents with their versions, in the order of `documents`.
