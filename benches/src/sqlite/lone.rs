@@ -14,19 +14,19 @@ use crate::measure::{Line, Report};
 /// How many operations run between two looks at the clock.
 const STRIDE: usize = 16;
 
-/// Runs `work` on one place after another until the time is over.
-fn repeat(length: Duration, count: usize, next: &mut usize, mut work: impl FnMut(usize)) -> u64 {
+/// Places from 0 to `count`, one after another until the time is over.
+fn places(length: Duration, count: usize, next: &mut usize) -> impl Iterator<Item = usize> {
     let end = Instant::now() + length;
     let mut done = 0;
-    while Instant::now() < end {
-        for _ in 0..STRIDE {
-            // A stride that is prime to the count visits all documents in a scattered order.
-            *next = (*next + 7_919) % count;
-            work(*next);
-            done += 1;
+    std::iter::from_fn(move || {
+        if done % STRIDE == 0 && Instant::now() >= end {
+            return None;
         }
-    }
-    done
+        done += 1;
+        // A stride that is prime to the count visits all documents in a scattered order.
+        *next = (*next + 7_919) % count;
+        Some(*next)
+    })
 }
 
 /// One load after another by key.
@@ -54,24 +54,21 @@ pub fn load<T: Sample>(
         &name,
         line,
         &mut |length| {
-            repeat(length, count, &mut a, |n| {
-                let found = statements
-                    .load(&connection, &ids[n])
-                    .expect("the load runs");
-                assert!(found.is_some());
-            })
+            let mut done = 0;
+            for n in places(length, count, &mut a) {
+                let found = statements.load(&connection, &ids[n]);
+                assert!(found.expect("the load runs").is_some());
+                done += 1;
+            }
+            done
         },
         &mut |length| {
             runtime.block_on(async {
-                let end = Instant::now() + length;
                 let mut done = 0;
-                while Instant::now() < end {
-                    for _ in 0..STRIDE {
-                        b = (b + 7_919) % count;
-                        let found = fixture.collection.get(ids[b].as_str()).await;
-                        assert!(found.expect("the load runs").is_some());
-                        done += 1;
-                    }
+                for n in places(length, count, &mut b) {
+                    let found = fixture.collection.get(ids[n].as_str()).await;
+                    assert!(found.expect("the load runs").is_some());
+                    done += 1;
                 }
                 done
             })
@@ -107,30 +104,26 @@ pub fn save<T: Sample>(
         &name,
         line,
         &mut |length| {
-            repeat(length, count, &mut a, |n| {
+            let mut done = 0;
+            for n in places(length, count, &mut a) {
                 let (document, version) = &mut by_hand[n];
                 let now = Timestamp::now();
                 document.touch(now);
                 let saved = statements.save(&connection, document, *version, now);
                 *version = saved.expect("the save runs").expect("no other writer");
-            })
+                done += 1;
+            }
+            done
         },
         &mut |length| {
             runtime.block_on(async {
-                let end = Instant::now() + length;
                 let mut done = 0;
-                while Instant::now() < end {
-                    for _ in 0..STRIDE {
-                        b = (b + 7_919) % count;
-                        let document = &mut typed[b];
-                        document.change();
-                        fixture
-                            .collection
-                            .save(document)
-                            .await
-                            .expect("the save runs");
-                        done += 1;
-                    }
+                for n in places(length, count, &mut b) {
+                    let document = &mut typed[n];
+                    document.change();
+                    let saved = fixture.collection.save(document).await;
+                    assert!(matches!(saved, Ok(Saved::Updated(_))), "{saved:?}");
+                    done += 1;
                 }
                 done
             })
