@@ -40,8 +40,8 @@ impl Source {
     pub(crate) fn parts(filter: &SourceFilter) -> Value {
         match filter {
             SourceFilter::Include(paths) => {
-                let mut parts: Vec<String> =
-                    paths.iter().map(|p| format!("body.{}", p.head())).collect();
+                let heads = paths.iter().filter_map(|p| p.segments().next());
+                let mut parts: Vec<String> = heads.map(|head| format!("body.{head}")).collect();
                 parts.extend(["k", "r", "w"].map(str::to_owned));
                 json!({"includes": parts})
             }

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use strongroom_core::model::{
     CollectionName, DocumentId, Key, Model, RawDocument, Routing, Scalar, Version,
 };
-use strongroom_core::query::{
-    Cursor, MissingValues, Order, Position, Sort, SortTarget, SourceFilter,
-};
+use strongroom_core::query::{MissingValues, Order, Position, Sort, SortTarget, SourceFilter};
 use strongroom_core::store::{
-    CountRequest, FindRequest, MAX_PAGE, Page, Search, Total, TotalCount,
+    AggregateReply, AggregateRequest, CountRequest, ExplainRequest, Explanation, FindRequest,
+    GroupRequest, Groups, MAX_PAGE, MatchingReply, MatchingRequest, Page, PageStart, Scan,
+    ScanRequest, Search, Total, TotalCount,
 };
 use strongroom_core::{Error, ErrorKind, Operation, Result};
 
@@ -85,16 +85,24 @@ impl Hit {
 
 /// The order of a page, as the engine is told it: sort keys and ids are kept as text, which the
 /// engine sorts by bytes.
-fn order(sorts: &[Sort], routed: bool) -> Result<Vec<Value>> {
+///
+/// Backwards is the same keys in the other direction; which value of a field counts stays.
+fn order(sorts: &[Sort], routed: bool, backward: bool) -> Result<Vec<Value>> {
+    let (first, last) = if backward {
+        ("desc", "asc")
+    } else {
+        ("asc", "desc")
+    };
     let mut order = Vec::with_capacity(sorts.len() + 2);
     for sort in sorts {
         let direction = match sort.order {
-            Order::Ascending => "asc",
-            Order::Descending => "desc",
+            Order::Ascending => first,
+            Order::Descending => last,
         };
         let missing = match sort.missing {
-            MissingValues::Last => "_last",
-            MissingValues::First => "_first",
+            MissingValues::Last if !backward => "_last",
+            MissingValues::First if backward => "_last",
+            _ => "_first",
         };
         order.push(match &sort.target {
             SortTarget::Id => json!({"k": direction}),
@@ -107,9 +115,9 @@ fn order(sorts: &[Sort], routed: bool) -> Result<Vec<Value>> {
             }
         });
     }
-    order.push(json!({"k": "asc"}));
+    order.push(json!({"k": first}));
     if routed {
-        order.push(json!({"r": "asc"}));
+        order.push(json!({"r": first}));
     }
     Ok(order)
 }
@@ -162,14 +170,14 @@ fn check_window(request: &FindRequest) -> Result<()> {
             request.limit
         )));
     }
-    if request.offset > 0 && request.after.is_some() {
+    if request.offset > 0 && request.start != PageStart::First {
         return Err(Error::invalid("page has both an offset and a cursor"));
     }
     Ok(())
 }
 
 fn position(request: &FindRequest) -> Result<Option<&Position>> {
-    let Some(cursor) = &request.after else {
+    let Some(cursor) = request.start.cursor() else {
         return Ok(None);
     };
     let position = cursor.position(
@@ -189,7 +197,11 @@ fn page_body(request: &FindRequest) -> Result<Value> {
     let query = compile::query(&request.filter, &request.model)?;
     let mut body = json!({
         "query": compile::routed(query, request.routing.as_ref()),
-        "sort": order(&request.sort, request.model.is_routed())?,
+        "sort": order(
+            &request.sort,
+            request.model.is_routed(),
+            request.start.is_backward(),
+        )?,
         "from": request.offset,
         // One more than the page tells whether anything follows it.
         "size": request.limit + 1,
@@ -261,23 +273,25 @@ impl EsStore {
         let mut hits = answer.hits.hits;
         let more = hits.len() > request.limit;
         hits.truncate(request.limit);
-        let told = hits.last_mut().map(|hit| std::mem::take(&mut hit.sort));
+        if request.start.is_backward() {
+            hits.reverse();
+        }
+        let first = hits.first().map(|hit| hit.sort.clone());
+        let last = hits.last_mut().map(|hit| std::mem::take(&mut hit.sort));
         let documents: Vec<RawDocument> = hits
             .into_iter()
             .map(|hit| hit.into_document(&index, &request.source))
             .collect::<Result<_>>()?;
-        let next = match (documents.last(), told) {
-            (Some(last), Some(told)) if more => Some(Cursor::new(
-                place(&last.key, &told, &request.sort, &request.model)?,
-                request.model.name(),
-                &request.filter,
-                &request.sort,
-                request.routing.as_ref(),
-            )),
-            _ => None,
+        let place_of = |document: Option<&RawDocument>, told: Option<Vec<Option<String>>>| {
+            document
+                .zip(told)
+                .map(|(document, told)| place(&document.key, &told, &request.sort, &request.model))
+                .transpose()
         };
+        let first = place_of(documents.first(), first)?;
+        let last = place_of(documents.last(), last)?;
         let total = total(request.total, answer.hits.total);
-        Ok(Page::new(documents, next, total))
+        Ok(Page::new(documents, total).with_cursors(request, first, last, more))
     }
 
     pub(crate) async fn count_now(&self, request: &CountRequest) -> Result<u64> {
@@ -308,6 +322,26 @@ impl Search for EsStore {
         let collection = request.model.name();
         self.guard(Operation::Count, Some(collection), self.count_now(&request))
             .await
+    }
+
+    async fn aggregate(&self, _: AggregateRequest) -> Result<AggregateReply> {
+        Err(Error::unsupported("aggregations"))
+    }
+
+    async fn group(&self, _: GroupRequest) -> Result<Groups> {
+        Err(Error::unsupported("groups"))
+    }
+
+    async fn scan(&self, _: ScanRequest) -> Result<Box<dyn Scan>> {
+        Err(Error::unsupported("scans"))
+    }
+
+    async fn write_matching(&self, _: MatchingRequest) -> Result<MatchingReply> {
+        Err(Error::unsupported("writes of what matches"))
+    }
+
+    async fn explain(&self, _: ExplainRequest) -> Result<Explanation> {
+        Err(Error::unsupported("explanations"))
     }
 }
 

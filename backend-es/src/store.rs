@@ -130,6 +130,7 @@ impl EsStore {
         }
         let mut capabilities = Capabilities::new("elasticsearch");
         capabilities.search_lags = true;
+        capabilities.backward_pages = true;
         capabilities.durable = true;
         capabilities.max_bulk_items = 1_000;
         capabilities.max_load_keys = 1_000;

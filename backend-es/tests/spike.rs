@@ -18,8 +18,8 @@ use strongroom_core::model::{Body, Expected, Key, Model};
 use strongroom_core::patch::Patch;
 use strongroom_core::query::{Filter, Matcher, Order, Placer, Sort};
 use strongroom_core::store::{
-    CountRequest, Effect, FindRequest, Load, LoadRequest, Refresh, Save, SaveRequest, Schema,
-    Search, Store, Write,
+    CountRequest, Effect, FindRequest, Load, LoadRequest, PageStart, Refresh, Save, SaveRequest,
+    Schema, Search, Store, Write,
 };
 use strongroom_es::{EsOptions, EsStore};
 
@@ -406,6 +406,11 @@ fn filters() -> Vec<Filter> {
         Filter::gt("b", false).unwrap(),
         Filter::lt("at", 0).unwrap(),
         Filter::prefix("k", "a").unwrap(),
+        Filter::wildcard("k", "?").unwrap(),
+        Filter::wildcard("k", "a*").unwrap(),
+        Filter::wildcard("k", r"\**").unwrap(),
+        Filter::ids(["00", "03", "none"]).unwrap(),
+        Filter::Ids(Vec::new()),
         Filter::prefix("k", "").unwrap(),
         Filter::all(),
         Filter::Or(Vec::new()),
@@ -441,7 +446,10 @@ async fn filters_mean_what_they_mean_everywhere() {
     for filter in filters() {
         let matcher = Matcher::new(&filter, &model).unwrap();
         let wanted: Vec<String> = (0..documents.len())
-            .filter(|n| matcher.matches_body(&body(&documents[*n])).unwrap())
+            .filter(|n| {
+                let key = Key::new(format!("{n:02}")).unwrap();
+                matcher.matches_body(&key, &body(&documents[*n])).unwrap()
+            })
             .map(|n| format!("{n:02}"))
             .collect();
         let page = store
@@ -512,7 +520,7 @@ async fn pages_follow_each_other() {
             let page = store.find(request.clone()).await.unwrap();
             found.extend(page.documents.into_iter().map(|d| d.key));
             match page.next {
-                Some(next) => request.after = Some(next),
+                Some(next) => request.start = Some(next).into(),
                 None => break,
             }
         }
@@ -559,7 +567,9 @@ async fn sorts_mean_what_they_mean_everywhere() {
                 found.extend(page.documents.into_iter().map(|d| d.key));
                 match page.next {
                     // The cursor survives its text form.
-                    Some(next) => request.after = Some(next.to_string().parse().unwrap()),
+                    Some(next) => {
+                        request.start = PageStart::After(next.to_string().parse().unwrap())
+                    }
                     None => break,
                 }
             }

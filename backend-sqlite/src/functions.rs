@@ -4,14 +4,19 @@
 //! filter or a sort on such a field means the same here.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
+use rusqlite::Error::UserFunctionError;
 use rusqlite::functions::{Context, FunctionFlags};
-use rusqlite::types::Value as SqlValue;
+use rusqlite::types::{Value as SqlValue, ValueRef};
 use rusqlite::{Connection, Result};
 use serde_json::{Map, Value};
 use strongroom_core::model::{FieldPath, Kind, Scalar};
-use strongroom_core::query::FieldReader;
-use strongroom_sql::sqlite::{EXISTS_FUNCTION, GREATEST_FUNCTION, LEAST_FUNCTION, VALUES_FUNCTION};
+use strongroom_core::query::{FieldReader, TextQuery, Wildcard, Words};
+use strongroom_sql::sqlite::{
+    EXISTS_FUNCTION, GREATEST_FUNCTION, LEAST_FUNCTION, OBJECTS_FUNCTION, TEXT_FUNCTION,
+    VALUES_FUNCTION, WILDCARD_FUNCTION,
+};
 
 /// Registers the functions on a new connection.
 pub(crate) fn register(connection: &Connection) -> Result<()> {
@@ -31,6 +36,33 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
         let greatest = reader(call)?.extreme(&object(call)?, Ordering::Greater);
         Ok(to_sql(greatest))
     })?;
+    connection.create_scalar_function(WILDCARD_FUNCTION, 2, flags, |call| {
+        let ValueRef::Text(text) = call.get_raw(0) else {
+            return Ok(false);
+        };
+        let pattern = call.get_or_create_aux(1, |pattern| -> Result<Wildcard> {
+            Wildcard::parse(pattern.as_str()?).map_err(refused)
+        })?;
+        let text = std::str::from_utf8(text).map_err(|e| UserFunctionError(e.into()))?;
+        Ok(pattern.matches(text))
+    })?;
+    connection.create_scalar_function(TEXT_FUNCTION, 4, flags, |call| {
+        let path = field_reader(call, || Ok(Kind::Text))?;
+        let mode = match call.get_raw(2).as_str()? {
+            "any" => Words::Any,
+            "all" => Words::All,
+            _ => Words::Phrase,
+        };
+        let query = call.get_or_create_aux(3, |words| -> Result<TextQuery> {
+            TextQuery::parse(words.as_str()?, mode).map_err(refused)
+        })?;
+        Ok(query.matches_any(path.texts(&object(call)?)))
+    })?;
+    connection.create_scalar_function(OBJECTS_FUNCTION, 2, flags, |call| {
+        let reader = field_reader(call, || Ok(Kind::Nested))?;
+        let body = object(call)?;
+        serde_json::to_string(&reader.objects(&body)).map_err(|e| UserFunctionError(e.into()))
+    })?;
     connection.create_scalar_function(EXISTS_FUNCTION, 3, flags, |call| {
         Ok(reader(call)?.exists(&object(call)?))
     })
@@ -48,22 +80,29 @@ fn to_sql(value: Option<Scalar>) -> SqlValue {
 
 /// The reader made of the second and third argument, once for each statement: both are constants
 /// in what the compiler writes.
-fn reader(call: &Context<'_>) -> Result<std::sync::Arc<FieldReader>> {
-    call.get_or_create_aux(1, |_| -> Result<FieldReader> {
-        let path = call.get_raw(1).as_str()?;
-        let path =
-            FieldPath::new(path).map_err(|e| rusqlite::Error::UserFunctionError(e.into()))?;
+fn reader(call: &Context<'_>) -> Result<Arc<FieldReader>> {
+    field_reader(call, || {
         let kind = call.get_raw(2).as_str()?;
-        let kind = kind_named(kind).ok_or_else(|| {
-            rusqlite::Error::UserFunctionError(format!("{kind:?} is not a kind").into())
-        })?;
-        Ok(FieldReader::of(&path, kind))
+        kind_named(kind).ok_or_else(|| UserFunctionError(format!("{kind:?} is not a kind").into()))
     })
 }
 
+fn field_reader(
+    call: &Context<'_>,
+    kind: impl FnOnce() -> Result<Kind>,
+) -> Result<Arc<FieldReader>> {
+    call.get_or_create_aux(1, |path| -> Result<FieldReader> {
+        let path = FieldPath::new(path.as_str()?).map_err(refused)?;
+        Ok(FieldReader::of(&path, kind()?))
+    })
+}
+
+fn refused(error: strongroom_core::Error) -> rusqlite::Error {
+    UserFunctionError(error.into())
+}
+
 fn object(call: &Context<'_>) -> Result<Map<String, Value>> {
-    serde_json::from_slice(call.get_raw(0).as_bytes()?)
-        .map_err(|e| rusqlite::Error::UserFunctionError(e.into()))
+    serde_json::from_slice(call.get_raw(0).as_bytes()?).map_err(|e| UserFunctionError(e.into()))
 }
 
 fn kind_named(name: &str) -> Option<Kind> {

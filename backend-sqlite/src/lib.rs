@@ -1,11 +1,12 @@
 //! The embedded SQLite engine of Strongroom.
 //!
 //! A call comes in as a checked request ([`store`]) and goes one of two ways. Reads take a
-//! connection from a pool (`pool`) and run on it (`load`, `search`, `schema`). Writes go to the
-//! desk of the one connection that writes (`writer`), where concurrent ones are carried out
-//! together and acknowledged after one commit (`write`, `bulk`). A transaction (`transaction`)
-//! owns that connection until it ends. The text of the statements comes from `strongroom-sql`, and
-//! for the hot ones from `statements`.
+//! connection from a pool (`pool`) and run on it (`load`, `search`, `group`, `explain`, `schema`); a scan
+//! has one of its own (`scan`). Writes go to the desk of the one connection that writes
+//! (`writer`), where concurrent ones are carried out together and acknowledged after one commit
+//! (`write`, `bulk`, `matching`). A transaction (`transaction`) owns that connection until it
+//! ends. The text of the statements comes from `strongroom-sql`, and for the hot ones from
+//! `statements`.
 //!
 //! Invariants: the file is in WAL mode and synchronous as the options say on every connection
 //! (`connection`); there is one writer for each store, so that writes of one process never meet
@@ -17,10 +18,14 @@
 mod bulk;
 mod connection;
 mod error;
+mod explain;
 mod functions;
+mod group;
 mod load;
+mod matching;
 mod options;
 mod pool;
+mod scan;
 mod schema;
 mod search;
 mod shared;

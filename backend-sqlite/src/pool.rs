@@ -23,7 +23,7 @@ use crate::writer::closed;
 /// How long a search may hold up the task that called it.
 const INLINE_SEARCH: Duration = Duration::from_millis(1);
 /// How many steps SQLite takes between two looks at whether to go on.
-const STEPS_BETWEEN_LOOKS: i32 = 500;
+pub(crate) const STEPS_BETWEEN_LOOKS: i32 = 500;
 
 /// The connections that read.
 ///

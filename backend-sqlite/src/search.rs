@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, Statement as Prepared, ToSql};
 use strongroom_core::clock::Clock;
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{Key, Kind, Model, RawDocument, Scalar, Timestamp};
-use strongroom_core::query::{Cursor, Position, SortTarget};
+use strongroom_core::query::{Position, SortTarget};
 use strongroom_core::store::{CountRequest, FindRequest, Page, Total, TotalCount};
 use strongroom_sql::{Param, Sqlite, Statement};
 
@@ -34,8 +34,9 @@ pub(crate) fn find(
     if alone {
         end_read(connection).map_err(failed)?;
     }
-    let (documents, next) = page?;
-    Ok(Page::new(documents, next, total.transpose()?.flatten()))
+    let found = page?;
+    let page = Page::new(found.documents, total.transpose()?.flatten());
+    Ok(page.with_cursors(request, found.first, found.last, found.more))
 }
 
 /// Counts exactly what matches.
@@ -80,22 +81,35 @@ fn count_up_to(
     u64::try_from(counted).map_err(|_| Error::internal(format!("{counted} documents counted")))
 }
 
+/// The documents of a page, with the places that its cursors need.
+struct Found {
+    documents: Vec<RawDocument>,
+    first: Option<Position>,
+    /// The place of the last one, of a full page.
+    last: Option<Position>,
+    /// Whether more lie beyond the page.
+    more: bool,
+}
+
 fn page(
     connection: &Connection,
     request: &FindRequest,
     statement: &Statement,
     now: Timestamp,
-) -> Result<(Vec<RawDocument>, Option<Cursor>)> {
+) -> Result<Found> {
     let failed = |e| map_in(e, Phase::Before, request.model.name());
     let kinds = sort_kinds(&request.model, request)?;
-    let mut documents = Vec::with_capacity(request.limit.min(1_000));
-    let mut last = None;
-    let mut more = false;
+    let mut found = Found {
+        documents: Vec::with_capacity(request.limit.min(1_000)),
+        first: None,
+        last: None,
+        more: false,
+    };
     with_prepared(connection, statement, |prepared| {
         let mut rows = prepared.raw_query();
         while let Some(row) = rows.next()? {
-            if documents.len() == request.limit {
-                more = true;
+            if found.documents.len() == request.limit {
+                found.more = true;
                 break;
             }
             let (key, first) = match key(row, request.model.is_routed()) {
@@ -103,29 +117,29 @@ fn page(
                 Err(error) => return Ok(Err(error)),
             };
             let document = document(row, first, key, now)?;
-            if documents.len() + 1 == request.limit {
-                last = Some(position(row, first + 4, &kinds, document.key.clone())?);
+            let place = || position(row, first + 4, &kinds, document.key.clone());
+            if found.documents.is_empty() {
+                found.first = Some(place()?);
             }
-            documents.push(document);
+            if found.documents.len() + 1 == request.limit {
+                found.last = Some(place()?);
+            }
+            found.documents.push(document);
         }
         Ok(Ok(()))
     })
     .map_err(failed)??;
+    if request.start.is_backward() {
+        // The rows came from the place backwards.
+        found.documents.reverse();
+        std::mem::swap(&mut found.first, &mut found.last);
+    }
     if !request.source.is_all() {
-        for document in &mut documents {
+        for document in &mut found.documents {
             document.body = request.source.apply(&document.body)?;
         }
     }
-    let next = last.filter(|_| more).map(|position| {
-        Cursor::new(
-            position,
-            request.model.name(),
-            &request.filter,
-            &request.sort,
-            request.routing.as_ref(),
-        )
-    });
-    Ok((documents, next))
+    Ok(found)
 }
 
 /// The kind of each sort key, `None` for the id.
@@ -141,7 +155,7 @@ fn sort_kinds(model: &Model, request: &FindRequest) -> Result<Vec<Option<Kind>>>
 }
 
 /// The key in the first columns, and the number of the column after it.
-fn key(row: &Row<'_>, routed: bool) -> Result<(Key, usize)> {
+pub(crate) fn key(row: &Row<'_>, routed: bool) -> Result<(Key, usize)> {
     let text = |column| {
         row.get_ref(column)
             .ok()
@@ -180,7 +194,7 @@ fn position(
     Ok(Position { values, key })
 }
 
-fn with_prepared<T>(
+pub(crate) fn with_prepared<T>(
     connection: &Connection,
     statement: &Statement,
     run: impl FnOnce(&mut Prepared<'_>) -> rusqlite::Result<T>,

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use strongroom_core::error::{Error, ErrorKind, Result};
-use strongroom_core::store::Capabilities;
+use strongroom_core::store::{Capabilities, Scan, ScanRequest};
 
 use crate::connection::{self, Role};
 use crate::error::{Phase, is_busy, map};
 use crate::options::{Place, SqliteOptions, WriteMode};
 use crate::pool::{Readers, briefly, elsewhere, interruptibly};
+use crate::scan::{self, CollectedScan, Scans};
 use crate::schema;
 use crate::statements::StatementsOf;
 use crate::transaction::Current;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) desk: Arc<Desk>,
     /// `None` in memory, where the one connection reads as well.
     readers: Option<Readers>,
+    scans: Scans,
     pub(crate) capabilities: Capabilities,
     pub(crate) current: Current,
 }
@@ -64,12 +66,20 @@ impl Shared {
         capabilities.savepoints = true;
         capabilities.atomic_bulk = true;
         capabilities.unique_fields = true;
+        capabilities.backward_pages = true;
+        capabilities.text_search = true;
+        capabilities.nested_filters = true;
+        capabilities.native_filters = true;
+        capabilities.groups = true;
+        capabilities.scans = true;
+        capabilities.matching_writes = true;
         capabilities.reads_beside_transactions = !in_memory;
         capabilities.durable = !in_memory;
         Ok(Arc::new(Self {
             statements: StatementsOf::default(),
             desk: Desk::new(Writer::new(connection, options.clone()), options.clone()),
             readers,
+            scans: Scans::new(),
             capabilities,
             current: Current::default(),
             options,
@@ -100,6 +110,19 @@ impl Shared {
                 search_with(lease, work).await
             }
         }
+    }
+
+    /// Opens a scan. A dropped future leaves none open.
+    pub(crate) async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
+        self.desk.check_open()?;
+        if self.readers.is_some() {
+            return self.scans.open(&self.options, request).await;
+        }
+        let (batch, clock) = (request.batch, self.options.clock.clone());
+        let found = self
+            .search(move |connection| scan::collect(connection, &request, &clock))
+            .await?;
+        Ok(Box::new(CollectedScan::new(found, batch)))
     }
 
     /// Changes things in a transaction of its own, when it is this call's turn. What `work`
@@ -138,6 +161,7 @@ impl Shared {
     pub(crate) async fn close(&self) -> Result<()> {
         self.desk.refuse();
         self.current.abandon();
+        self.scans.close().await;
         // The writer goes last, so that it is the one to write the log back.
         if let Some(readers) = &self.readers {
             readers.close().await;

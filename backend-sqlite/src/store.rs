@@ -9,13 +9,18 @@ use async_trait::async_trait;
 use strongroom_core::error::{Error, ErrorKind, Operation, Result};
 use strongroom_core::model::{CollectionName, RawDocument};
 use strongroom_core::store::{
-    BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities, CollectionDescription, CountRequest,
-    EnsureReport, EnsureRequest, FindRequest, Health, Load, LoadRequest, Page, Receipt, Save,
-    SaveRequest, Schema, Search, ServerInfo, Store, Transact, Transaction,
+    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
+    Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Store,
+    Transact, Transaction,
 };
 
 use crate::bulk;
+use crate::explain;
+use crate::group;
 use crate::load;
+use crate::matching;
 use crate::options::{SqliteOptions, WriteMode};
 use crate::schema::{self, Demand};
 use crate::search;
@@ -187,6 +192,55 @@ impl Search for SqliteStore {
             .search(move |connection| search::count(connection, &request))
             .await
             .told(Operation::Count, model.name())
+    }
+
+    async fn aggregate(&self, _: AggregateRequest) -> Result<AggregateReply> {
+        Err(Error::unsupported("aggregations"))
+    }
+
+    async fn group(&self, request: GroupRequest) -> Result<Groups> {
+        let model = request.model.clone();
+        self.shared.statements.get(&model)?;
+        let clock = self.shared.options.clock.clone();
+        self.shared
+            .search(move |connection| group::group(connection, &request, &clock))
+            .await
+            .told(Operation::Group, model.name())
+    }
+
+    /// A scan of a file reads on a thread and a connection of its own; at most 8 are open at once.
+    /// One of documents in memory collects them when it is opened.
+    async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
+        let model = request.model.clone();
+        self.shared.statements.get(&model)?;
+        let opened = self.shared.scan(request).await;
+        opened.told(Operation::Scan, model.name())
+    }
+
+    /// A step is one transaction, on a blocking thread. A dropped future withdraws it if it was
+    /// not begun; otherwise it takes place entirely.
+    async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
+        let shared = &self.shared;
+        let operation = request.action.operation();
+        let collection = request.model.name().clone();
+        let statements = shared.statements.get(&request.model)?;
+        let clock = shared.options.clock.clone();
+        shared
+            .change(WriteMode::Thread, move |connection| {
+                matching::write_matching(connection, &statements, &request, clock.now())
+                    .map(Ending::Commit)
+            })
+            .await
+            .told(operation, &collection)
+    }
+
+    async fn explain(&self, request: ExplainRequest) -> Result<Explanation> {
+        let collection = request.model().name().clone();
+        self.shared.statements.get(request.model())?;
+        self.shared
+            .search(move |connection| explain::explain(connection, &request))
+            .await
+            .told(Operation::Explain, &collection)
     }
 }
 

@@ -13,14 +13,15 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use strongroom_core::memory::MemoryStore;
 use strongroom_core::model::{Body, Expected, FieldDeclaration, Key, Kind, Model, Scalar};
-use strongroom_core::query::{Filter, MissingValues, Order, Sort, SortTarget, SourceFilter};
+use strongroom_core::query::{Filter, MissingValues, Order, Sort, SortTarget, SourceFilter, Words};
 use strongroom_core::store::{
-    BulkRequest, CountRequest, EnsureRequest, FindRequest, Page, Search, Store, Total, Write,
+    BulkRequest, CountRequest, EnsureRequest, FindRequest, Page, PageStart, Search, Store, Total,
+    Write,
 };
 use strongroom_sqlite::{SqliteOptions, SqliteStore};
 
 /// Field, kind, and whether it holds several values.
-const FIELDS: [(&str, Kind, bool); 10] = [
+const FIELDS: [(&str, Kind, bool); 12] = [
     ("word", Kind::Keyword, false),
     ("deep.Word", Kind::Keyword, false),
     ("deep.word", Kind::Keyword, false),
@@ -29,7 +30,9 @@ const FIELDS: [(&str, Kind, bool); 10] = [
     ("flag", Kind::Boolean, false),
     ("at", Kind::Timestamp, false),
     ("words", Kind::Keyword, true),
+    ("list", Kind::Nested, true),
     ("list.size", Kind::Float, true),
+    ("list.word", Kind::Keyword, true),
     ("text", Kind::Text, false),
 ];
 
@@ -61,6 +64,22 @@ fn word() -> impl Strategy<Value = String> {
         Just("\u{10ffff}".to_owned()),
         Just("\u{fffd}".to_owned()),
         Just("1".to_owned()),
+    ]
+}
+
+/// Some words of a small vocabulary.
+fn text() -> impl Strategy<Value = String> {
+    proptest::collection::vec("red|fox|Fox|den|\\.", 1..5).prop_map(|words| words.join(" "))
+}
+
+fn pattern() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[ab?*]{0,4}",
+        Just("*\u{301}".to_owned()),
+        Just("a?b".to_owned()),
+        Just(r"it's*\\".to_owned()),
+        Just("%".to_owned()),
+        Just("[ab]".to_owned()),
     ]
 }
 
@@ -125,7 +144,7 @@ fn object(members: Vec<BoxedStrategy<Members>>) -> BoxedStrategy<Value> {
 
 fn document() -> BoxedStrategy<Value> {
     let deep = object(vec![member("Word", leaf()), member("word", leaf())]);
-    let element = object(vec![member("size", several())]);
+    let element = object(vec![member("size", several()), member("word", several())]);
     let list = proptest::collection::vec(element, 0..3).prop_map(Value::from);
     object(vec![
         member("word", leaf()),
@@ -136,7 +155,7 @@ fn document() -> BoxedStrategy<Value> {
         member("at", leaf()),
         member("words", several()),
         member("list", list),
-        member("text", leaf()),
+        member("text", prop_oneof![leaf(), text().prop_map(Value::from)]),
     ])
 }
 
@@ -165,13 +184,20 @@ fn comparison() -> BoxedStrategy<Filter> {
     let of_field = |at: usize| {
         let (path, kind, _) = FIELDS[at];
         let exists = Just(Filter::exists(path).unwrap()).boxed();
+        if kind == Kind::Text {
+            let words = prop_oneof![Just(Words::Any), Just(Words::All), Just(Words::Phrase)];
+            let question = proptest::collection::vec("red|fox|den", 1..4);
+            return (question, words)
+                .prop_map(move |(q, words)| Filter::text(path, q.join(" "), words).unwrap())
+                .boxed();
+        }
         if !kind.is_comparable() {
             return exists;
         }
         let prefix = if kind == Kind::Keyword {
-            word()
-                .prop_map(move |w| Filter::prefix(path, w).unwrap())
-                .boxed()
+            let prefix = word().prop_map(move |w| Filter::prefix(path, w).unwrap());
+            let wildcard = pattern().prop_map(move |p| Filter::wildcard(path, p).unwrap());
+            prop_oneof![prefix, wildcard].boxed()
         } else {
             exists.clone()
         };
@@ -188,8 +214,34 @@ fn comparison() -> BoxedStrategy<Filter> {
     (0..FIELDS.len()).prop_flat_map(of_field).boxed()
 }
 
+fn ids() -> BoxedStrategy<Filter> {
+    proptest::collection::vec("k[0-9]", 0..4)
+        .prop_map(|ids| Filter::ids(ids).unwrap())
+        .boxed()
+}
+
+/// A filter of one object of the list.
+fn nested() -> BoxedStrategy<Filter> {
+    let within = |filter: &Filter| format!("{filter:?}").contains("FieldPath(list.");
+    let size = value_for(Kind::Float).prop_map(|v| Filter::eq("list.size", v).unwrap());
+    let word = pattern().prop_map(|p| Filter::wildcard("list.word", p).unwrap());
+    let one = prop_oneof![
+        size,
+        word,
+        Just(Filter::exists("list.size").unwrap()),
+        comparison().prop_filter("within the list", within),
+    ];
+    (proptest::collection::vec(one, 1..3), any::<bool>())
+        .prop_map(|(all, not)| {
+            let filter = Filter::And(all);
+            let filter = if not { !filter } else { filter };
+            Filter::nested("list", filter).unwrap()
+        })
+        .boxed()
+}
+
 fn filter() -> BoxedStrategy<Filter> {
-    comparison()
+    prop_oneof![8 => comparison(), 1 => ids(), 2 => nested()]
         .prop_recursive(3, 12, 3, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..3).prop_map(Filter::And),
@@ -245,6 +297,28 @@ async fn fill(store: &dyn Store, model: &Arc<Model>, bodies: &[Value]) {
     assert!(reply.is_ok(), "{reply:?}");
 }
 
+/// All pages of a query from its end to its beginning, in the order of the query.
+async fn pages_backwards(store: &dyn Store, request: &FindRequest) -> Vec<(Key, Value)> {
+    let mut request = request.clone();
+    request.start = PageStart::Last;
+    let mut found = Vec::new();
+    loop {
+        let page: Page = store.find(request.clone()).await.unwrap();
+        assert!(page.documents.len() <= request.limit);
+        for document in page.documents.into_iter().rev() {
+            found.push((document.key, document.body.decode().unwrap()));
+        }
+        match page.previous {
+            Some(previous) => {
+                request.start = PageStart::Before(previous.to_string().parse().unwrap());
+            }
+            None => break,
+        }
+    }
+    found.reverse();
+    found
+}
+
 /// All pages of a query: the documents with their keys, and the total that each page told.
 async fn pages(store: &dyn Store, request: &FindRequest) -> Vec<(Key, Value)> {
     let mut request = request.clone();
@@ -260,14 +334,14 @@ async fn pages(store: &dyn Store, request: &FindRequest) -> Vec<(Key, Value)> {
         }
         match page.next {
             // The text form is what a client brings back.
-            Some(next) => request.after = Some(next.to_string().parse().unwrap()),
+            Some(next) => request.start = PageStart::After(next.to_string().parse().unwrap()),
             None => return found,
         }
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if full() { 4_000 } else { 250 }, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if full() { 6_000 } else { 250 }, ..ProptestConfig::default() })]
 
     #[test]
     fn the_same_question_gets_the_same_answer(
@@ -291,7 +365,11 @@ proptest! {
                 request.source = SourceFilter::Exclude(vec!["text".parse().unwrap()]);
                 let wanted = pages(&oracle, &request).await;
                 let found = pages(&store, &request).await;
-                prop_assert_eq!(found, wanted, "{:?}", request);
+                prop_assert_eq!(&found, &wanted, "{:?}", request);
+                for store in [&oracle as &dyn Store, &store] {
+                    let backwards = pages_backwards(store, &request).await;
+                    prop_assert_eq!(&backwards, &wanted, "backwards: {:?}", request);
+                }
             }
             Ok(())
         });

@@ -9,9 +9,11 @@ use async_trait::async_trait;
 use strongroom_core::Result;
 use strongroom_core::model::{CollectionName, RawDocument};
 use strongroom_core::store::{
-    BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities, CollectionDescription, CountRequest,
-    EnsureReport, EnsureRequest, FindRequest, Health, Load, LoadRequest, Page, Receipt, Save,
-    SaveRequest, Schema, Search, ServerInfo, Store, Transact, Transaction,
+    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
+    Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Store,
+    Transact, Transaction,
 };
 
 /// What an [`altered`] store does differently. Each method that is not written does what the
@@ -48,6 +50,38 @@ pub trait Alter: Debug + Send + Sync + 'static {
 
     async fn count(&self, inner: &Arc<dyn Store>, request: CountRequest) -> Result<u64> {
         inner.count(request).await
+    }
+
+    async fn aggregate(
+        &self,
+        inner: &Arc<dyn Store>,
+        request: AggregateRequest,
+    ) -> Result<AggregateReply> {
+        inner.aggregate(request).await
+    }
+
+    async fn group(&self, inner: &Arc<dyn Store>, request: GroupRequest) -> Result<Groups> {
+        inner.group(request).await
+    }
+
+    async fn scan(&self, inner: &Arc<dyn Store>, request: ScanRequest) -> Result<Box<dyn Scan>> {
+        inner.scan(request).await
+    }
+
+    async fn write_matching(
+        &self,
+        inner: &Arc<dyn Store>,
+        request: MatchingRequest,
+    ) -> Result<MatchingReply> {
+        inner.write_matching(request).await
+    }
+
+    async fn explain(
+        &self,
+        inner: &Arc<dyn Store>,
+        request: ExplainRequest,
+    ) -> Result<Explanation> {
+        inner.explain(request).await
     }
 
     async fn ensure(&self, inner: &Arc<dyn Store>, request: EnsureRequest) -> Result<EnsureReport> {
@@ -165,6 +199,26 @@ impl<A: Alter> Search for Altered<A> {
 
     async fn count(&self, request: CountRequest) -> Result<u64> {
         self.alter.count(&self.inner, request).await
+    }
+
+    async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
+        self.alter.aggregate(&self.inner, request).await
+    }
+
+    async fn group(&self, request: GroupRequest) -> Result<Groups> {
+        self.alter.group(&self.inner, request).await
+    }
+
+    async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
+        self.alter.scan(&self.inner, request).await
+    }
+
+    async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
+        self.alter.write_matching(&self.inner, request).await
+    }
+
+    async fn explain(&self, request: ExplainRequest) -> Result<Explanation> {
+        self.alter.explain(&self.inner, request).await
     }
 }
 

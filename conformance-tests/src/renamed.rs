@@ -11,8 +11,10 @@ use async_trait::async_trait;
 use strongroom_core::model::{CollectionName, Model, RawDocument};
 use strongroom_core::query::Cursor;
 use strongroom_core::store::{
-    BulkReply, BulkRequest, CollectionDescription, CountRequest, EnsureReport, EnsureRequest,
-    FindRequest, LoadRequest, Page, Receipt, SaveRequest, Store,
+    AggregateReply, AggregateRequest, BulkReply, BulkRequest, CollectionDescription, CountRequest,
+    EnsureReport, EnsureRequest, ExplainRequest, Explanation, FindRequest, GroupRequest, Groups,
+    LoadRequest, MatchingReply, MatchingRequest, Page, PageStart, Receipt, SaveRequest, Scan,
+    ScanRequest, Store,
 };
 use strongroom_core::{Error, Result};
 
@@ -106,12 +108,15 @@ impl Alter for Renamed {
     async fn find(&self, inner: &Arc<dyn Store>, mut request: FindRequest) -> Result<Page> {
         let renamed = self.model(&request.model);
         let outer = std::mem::replace(&mut request.model, renamed);
-        if let Some(cursor) = &request.after {
-            request.after = Some(moved(cursor, &request, &outer, &request.model)?);
-        }
+        let at = |cursor| moved(cursor, &request, &outer, &request.model);
+        request.start = match &request.start {
+            PageStart::After(cursor) => PageStart::After(at(cursor)?),
+            PageStart::Before(cursor) => PageStart::Before(at(cursor)?),
+            other => other.clone(),
+        };
         let mut page = inner.find(request.clone()).await?;
-        if let Some(cursor) = &page.next {
-            page.next = Some(moved(cursor, &request, &request.model, &outer)?);
+        for cursor in [&mut page.next, &mut page.previous].into_iter().flatten() {
+            *cursor = moved(cursor, &request, &request.model, &outer)?;
         }
         Ok(page)
     }
@@ -119,6 +124,48 @@ impl Alter for Renamed {
     async fn count(&self, inner: &Arc<dyn Store>, mut request: CountRequest) -> Result<u64> {
         request.model = self.model(&request.model);
         inner.count(request).await
+    }
+
+    async fn aggregate(
+        &self,
+        inner: &Arc<dyn Store>,
+        mut request: AggregateRequest,
+    ) -> Result<AggregateReply> {
+        request.model = self.model(&request.model);
+        inner.aggregate(request).await
+    }
+
+    async fn group(&self, inner: &Arc<dyn Store>, mut request: GroupRequest) -> Result<Groups> {
+        request.model = self.model(&request.model);
+        inner.group(request).await
+    }
+
+    async fn scan(
+        &self,
+        inner: &Arc<dyn Store>,
+        mut request: ScanRequest,
+    ) -> Result<Box<dyn Scan>> {
+        request.model = self.model(&request.model);
+        inner.scan(request).await
+    }
+
+    async fn write_matching(
+        &self,
+        inner: &Arc<dyn Store>,
+        mut request: MatchingRequest,
+    ) -> Result<MatchingReply> {
+        request.model = self.model(&request.model);
+        inner.write_matching(request).await
+    }
+
+    async fn explain(
+        &self,
+        inner: &Arc<dyn Store>,
+        mut request: ExplainRequest,
+    ) -> Result<Explanation> {
+        let renamed = self.model(request.model());
+        *request.model_mut() = renamed;
+        inner.explain(request).await
     }
 
     async fn ensure(

@@ -48,9 +48,11 @@ use mockall::mock;
 use crate::error::Result;
 use crate::model::{CollectionName, RawDocument};
 use crate::store::{
-    BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities, CollectionDescription, CountRequest,
-    EnsureReport, EnsureRequest, FindRequest, Health, Load, LoadRequest, Page, Receipt, Save,
-    SaveRequest, Schema, Search, ServerInfo, Store, Transact, Transaction,
+    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
+    Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Store,
+    Transact, Transaction,
 };
 
 mock! {
@@ -77,6 +79,11 @@ mock! {
     impl Search for Store {
         async fn find(&self, request: FindRequest) -> Result<Page>;
         async fn count(&self, request: CountRequest) -> Result<u64>;
+        async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply>;
+        async fn group(&self, request: GroupRequest) -> Result<Groups>;
+        async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>>;
+        async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply>;
+        async fn explain(&self, request: ExplainRequest) -> Result<Explanation>;
     }
 
     #[async_trait]
@@ -124,6 +131,11 @@ mock! {
     impl Search for Transaction {
         async fn find(&self, request: FindRequest) -> Result<Page>;
         async fn count(&self, request: CountRequest) -> Result<u64>;
+        async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply>;
+        async fn group(&self, request: GroupRequest) -> Result<Groups>;
+        async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>>;
+        async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply>;
+        async fn explain(&self, request: ExplainRequest) -> Result<Explanation>;
     }
 
     #[async_trait]
@@ -151,6 +163,18 @@ mock! {
         async fn commit(&self) -> Result<()>;
         async fn rollback(&self) -> Result<()>;
         fn abandon(&self);
+    }
+}
+
+mock! {
+    /// An open scan of which a test says what it hands out.
+    #[derive(Debug)]
+    pub Scan {}
+
+    #[async_trait]
+    impl Scan for Scan {
+        async fn next(&mut self) -> Result<Vec<RawDocument>>;
+        async fn close(&mut self) -> Result<()>;
     }
 }
 

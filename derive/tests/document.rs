@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 use strongroom_core::handle::{Document as _, IdSource, IntoSelection as _};
 use strongroom_core::model::{FieldDeclaration, Key, Kind, Model, Timestamp, UnknownFields};
-use strongroom_core::query::{Filter, Sort, SourceFilter};
+use strongroom_core::query::{Filter, Sort, SourceFilter, Words};
 use strongroom_derive::{Document, Object};
 
 #[derive(Document, Serialize, Deserialize, Debug)]
@@ -153,6 +153,21 @@ fn handles_know_their_paths_and_kinds() {
         ),
         (f.items().sku().eq("x"), Filter::eq("items.sku", "x")),
         (f.items().exists(), Filter::exists("items")),
+        (f.region().wildcard("e*"), Filter::wildcard("region", "e*")),
+        (
+            f.bio().has_phrase("first program"),
+            Filter::text("bio", "first program", Words::Phrase),
+        ),
+        (
+            f.items()
+                .any(f.items().sku().eq("x").and(f.items().count().gt(1))),
+            Filter::nested(
+                "items",
+                Filter::eq("items.sku", "x")
+                    .unwrap()
+                    .and(Filter::gt("items.count", 1).unwrap()),
+            ),
+        ),
         (f.price().gt(1.5), Filter::gt("price", 1.5)),
         (
             f.r#type().eq_value(&Status::Guest).unwrap(),

@@ -2,8 +2,11 @@
 
 use std::fmt::Debug;
 
+use strongroom_core::error::Result;
 use strongroom_core::model::{FieldDeclaration, FieldPath, Model};
-use strongroom_core::query::{MissingValues, Order};
+use strongroom_core::query::{MissingValues, Order, TextQuery};
+
+use crate::param::Writer;
 
 /// The alias under which every compiled query reads the collection's table.
 pub const DOCUMENT: &str = "d";
@@ -44,6 +47,21 @@ pub trait Dialect: Debug + Send + Sync {
 
     /// A condition that holds if the field has a value, of whatever type.
     fn exists(&self, field: &FieldDeclaration) -> String;
+
+    /// Writes the condition that a text, which may be `NULL`, matches a checked wildcard pattern.
+    fn wildcard(&self, sql: &mut Writer<'_>, text: &str, pattern: &str);
+
+    /// Writes the condition that a text field has these words.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if the database would answer for other words than these.
+    fn text(&self, sql: &mut Writer<'_>, field: &FieldDeclaration, query: &TextQuery)
+    -> Result<()>;
+
+    /// A `FROM` item under the alias [`DOCUMENT`] with one row for each object of a nested field,
+    /// in its column `body`. It reads the row that the alias means outside of it.
+    fn objects(&self, field: &FieldDeclaration) -> String;
 
     /// One term of `ORDER BY`. `missing` is `None` for what cannot be `NULL`.
     fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String;

@@ -7,9 +7,10 @@
 use std::ops::Bound;
 
 use strongroom_core::error::{Error, Result};
-use strongroom_core::model::{FieldDeclaration, Model, Scalar};
-use strongroom_core::query::Filter;
+use strongroom_core::model::{FieldDeclaration, FieldPath, Model, Scalar};
+use strongroom_core::query::{Filter, Native, TextQuery, Wildcard};
 
+use crate::dialect::DOCUMENT;
 use crate::param::Writer;
 
 /// Writes a filter as one condition, in parentheses where it needs them.
@@ -42,6 +43,24 @@ pub fn filter(sql: &mut Writer<'_>, model: &Model, node: &Filter) -> Result<()> 
             let test = Test::between_prefix(prefix);
             compare(sql, model.require(field)?, &test);
         }
+        Filter::Wildcard { field, pattern } => {
+            let test = Test::Matches(Wildcard::parse(pattern)?, pattern);
+            compare(sql, model.require(field)?, &test);
+        }
+        Filter::Text { field, text, words } => {
+            let query = TextQuery::parse(text, *words)?;
+            sql.dialect().text(sql, model.require(field)?, &query)?;
+        }
+        Filter::Ids(ids) if ids.is_empty() => {
+            sql.text("FALSE");
+        }
+        Filter::Ids(ids) => {
+            sql.text(DOCUMENT).text(".id");
+            let ids: Vec<_> = ids.iter().map(|id| Scalar::from(id.as_str())).collect();
+            one_of(sql, &ids);
+        }
+        Filter::Nested { field, filter } => nested(sql, model, field, filter)?,
+        Filter::Native(condition) => native(sql, condition)?,
         Filter::Exists { field } => {
             let condition = sql.dialect().exists(model.require(field)?);
             sql.text(condition);
@@ -62,6 +81,51 @@ pub fn filter(sql: &mut Writer<'_>, model: &Model, node: &Filter) -> Result<()> 
         _ => return Err(Error::unsupported("this kind of filter")),
     }
     Ok(())
+}
+
+/// The objects take the place of the document: under the same alias, each as a body of its own.
+fn nested(sql: &mut Writer<'_>, model: &Model, field: &FieldPath, inner: &Filter) -> Result<()> {
+    let objects = sql.dialect().objects(model.require(field)?);
+    let of_objects = model.of_nested(field)?;
+    let inner = inner.relative_to(field)?;
+    sql.text("EXISTS (SELECT 1 FROM ").text(objects);
+    sql.text(" WHERE ");
+    filter(sql, &of_objects, &inner)?;
+    sql.text(")");
+    Ok(())
+}
+
+/// Writes the condition as it is, with a placeholder for each `?` outside of quotes.
+fn native(sql: &mut Writer<'_>, native: &Native) -> Result<()> {
+    let mut values = native.values.iter();
+    let mut quote = None;
+    sql.text("(");
+    for c in native.condition.chars() {
+        match (c, quote) {
+            ('?', None) => {
+                let value = values.next().ok_or_else(|| wrong_values(native))?;
+                sql.bind(value);
+                continue;
+            }
+            ('\'' | '"', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            _ => {}
+        }
+        sql.text(c.encode_utf8(&mut [0; 4]));
+    }
+    sql.text(")");
+    if values.next().is_some() {
+        return Err(wrong_values(native));
+    }
+    Ok(())
+}
+
+fn wrong_values(native: &Native) -> Error {
+    Error::invalid(format!(
+        "native condition {:?} has {} values, which is not the number of its `?`",
+        native.condition,
+        native.values.len()
+    ))
 }
 
 /// Joins items by an operator as a balanced tree: its depth is the logarithm of their number.
@@ -91,6 +155,7 @@ enum Test<'a> {
     Equal(&'a Scalar),
     OneOf(&'a [Scalar]),
     Between(Bound<Scalar>, Bound<Scalar>),
+    Matches(Wildcard, &'a str),
 }
 
 impl Test<'_> {
@@ -120,13 +185,17 @@ impl Test<'_> {
                 sql.text(value).text(" = ").bind(*wanted);
             }
             Self::OneOf(wanted) => {
-                sql.text(value).text(" IN (");
-                for (at, wanted) in wanted.iter().enumerate() {
-                    if at > 0 {
-                        sql.text(", ");
-                    }
-                    sql.bind(wanted);
+                sql.text(value);
+                one_of(sql, wanted);
+            }
+            Self::Matches(wildcard, pattern) => {
+                // What the pattern begins with can be looked up in an index.
+                sql.text("(");
+                if !wildcard.prefix().is_empty() {
+                    Self::between_prefix(wildcard.prefix()).write(sql, value);
+                    sql.text(" AND ");
                 }
+                sql.dialect().wildcard(sql, value, pattern);
                 sql.text(")");
             }
             Self::Between(lower, upper) => {
@@ -156,6 +225,17 @@ impl Test<'_> {
             }
         }
     }
+}
+
+fn one_of(sql: &mut Writer<'_>, wanted: &[Scalar]) {
+    sql.text(" IN (");
+    for (at, wanted) in wanted.iter().enumerate() {
+        if at > 0 {
+            sql.text(", ");
+        }
+        sql.bind(wanted);
+    }
+    sql.text(")");
 }
 
 fn compare(sql: &mut Writer<'_>, field: &FieldDeclaration, test: &Test<'_>) {

@@ -9,7 +9,9 @@
 //! - [`param`]: values to bind, and the statement they belong to.
 //! - [`dialect`]: what a database has to say about its SQL.
 //! - [`filter`]: filters as conditions.
+//! - [`group`]: the first documents of each group.
 //! - [`page`]: pages with their sort keys and cursors, and counts.
+//! - [`scan`]: all that matches, for scans and for writes of what matches.
 //! - [`sqlite`]: the dialect of SQLite, with its tables.
 //!
 //! Invariants: a value never becomes part of the text; an identifier is always quoted by the
@@ -18,13 +20,17 @@
 
 pub mod dialect;
 pub mod filter;
+pub mod group;
 pub mod page;
 pub mod param;
+pub mod scan;
 pub mod sqlite;
 
 pub use dialect::{Dialect, Leaves};
+pub use group::group;
 pub use page::{count, find};
 pub use param::{Param, Statement, Writer};
+pub use scan::{matching, scan};
 pub use sqlite::Sqlite;
 
 #[cfg(test)]

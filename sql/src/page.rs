@@ -13,7 +13,8 @@ use crate::dialect::{DOCUMENT, Dialect};
 use crate::filter::filter;
 use crate::param::{Param, Statement, Writer};
 
-/// Compiles one page.
+/// Compiles one page. The rows of a page that is asked for backwards come from its place on
+/// backwards: the adapter turns them around.
 ///
 /// The columns of a row are: the id; in routed collections the routing; version, write id, time
 /// of writing and body; then one column for each sort key on a field, in order. There is one row
@@ -25,7 +26,10 @@ use crate::param::{Param, Statement, Writer};
 /// there are more values than the database binds.
 pub fn find(dialect: &dyn Dialect, request: &FindRequest) -> Result<Statement> {
     let model = &*request.model;
-    let keys = sort_keys(dialect, model, &request.sort)?;
+    let mut keys = sort_keys(dialect, model, &request.sort)?;
+    if request.start.is_backward() {
+        keys.iter_mut().for_each(SortKey::reverse);
+    }
     let mut sql = Writer::new(dialect);
     sql.text("SELECT ").text(column("id"));
     if model.is_routed() {
@@ -39,7 +43,7 @@ pub fn find(dialect: &dyn Dialect, request: &FindRequest) -> Result<Statement> {
         sql.text(format!(", {} AS s{at}", key.expression));
     }
     from_where(&mut sql, model, &request.filter, request.routing.as_ref())?;
-    if let Some(cursor) = &request.after {
+    if let Some(cursor) = request.start.cursor() {
         let position = cursor.position(
             model.name(),
             &request.filter,
@@ -88,11 +92,11 @@ pub fn count(
     sql.finish()
 }
 
-fn column(name: &str) -> String {
+pub(crate) fn column(name: &str) -> String {
     format!("{DOCUMENT}.{name}")
 }
 
-fn from_where(
+pub(crate) fn from_where(
     sql: &mut Writer<'_>,
     model: &Model,
     condition: &Filter,
@@ -109,8 +113,8 @@ fn from_where(
 }
 
 /// One key of the order.
-struct SortKey {
-    expression: String,
+pub(crate) struct SortKey {
+    pub(crate) expression: String,
     order: Order,
     /// `None` for what every document has.
     missing: Option<MissingValues>,
@@ -128,13 +132,29 @@ impl SortKey {
         }
     }
 
-    fn is_field(&self) -> bool {
+    /// The other direction over the same values.
+    fn reverse(&mut self) {
+        self.order = match self.order {
+            Order::Ascending => Order::Descending,
+            Order::Descending => Order::Ascending,
+        };
+        self.missing = self.missing.map(|missing| match missing {
+            MissingValues::First => MissingValues::Last,
+            MissingValues::Last => MissingValues::First,
+        });
+    }
+
+    pub(crate) fn is_field(&self) -> bool {
         self.kind.is_some()
     }
 }
 
 /// The keys that were asked for and those that break ties.
-fn sort_keys(dialect: &dyn Dialect, model: &Model, sorts: &[Sort]) -> Result<Vec<SortKey>> {
+pub(crate) fn sort_keys(
+    dialect: &dyn Dialect,
+    model: &Model,
+    sorts: &[Sort],
+) -> Result<Vec<SortKey>> {
     let mut keys = Vec::with_capacity(sorts.len() + 2);
     for sort in sorts {
         keys.push(match &sort.target {
@@ -162,7 +182,7 @@ fn sort_keys(dialect: &dyn Dialect, model: &Model, sorts: &[Sort]) -> Result<Vec
     Ok(keys)
 }
 
-fn order_by(sql: &mut Writer<'_>, keys: &[SortKey]) {
+pub(crate) fn order_by(sql: &mut Writer<'_>, keys: &[SortKey]) {
     sql.text(" ORDER BY ");
     let mut fields = 0;
     for (at, key) in keys.iter().enumerate() {
@@ -182,7 +202,12 @@ fn order_by(sql: &mut Writer<'_>, keys: &[SortKey]) {
 
 /// Writes the condition that a row comes after the position: it comes after by the first key, or
 /// is level by the first key and comes after by the rest.
-fn after(sql: &mut Writer<'_>, model: &Model, keys: &[SortKey], position: &Position) -> Result<()> {
+pub(crate) fn after(
+    sql: &mut Writer<'_>,
+    model: &Model,
+    keys: &[SortKey],
+    position: &Position,
+) -> Result<()> {
     let foreign = || Error::invalid("cursor does not fit the query's sort keys");
     let mut values = Vec::with_capacity(keys.len());
     for (at, key) in keys.iter().enumerate() {

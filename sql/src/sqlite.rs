@@ -10,10 +10,12 @@
 //! Fields with several values go through functions that the adapter registers: they flatten the
 //! body as the in-memory store does.
 
+use strongroom_core::error::Result;
 use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model};
-use strongroom_core::query::{MissingValues, Order};
+use strongroom_core::query::{MissingValues, Order, TextQuery, Words};
 
 use crate::dialect::{DOCUMENT, Dialect, Leaves, column_name, index_name, unique_index_name};
+use crate::param::Writer;
 
 /// The function `(body, path, kind)` that gives a JSON array of the values that fit the kind.
 pub const VALUES_FUNCTION: &str = "strongroom_values";
@@ -23,6 +25,14 @@ pub const LEAST_FUNCTION: &str = "strongroom_least";
 pub const GREATEST_FUNCTION: &str = "strongroom_greatest";
 /// The function `(body, path, kind)` that gives 1 if the field exists, else 0.
 pub const EXISTS_FUNCTION: &str = "strongroom_exists";
+
+/// The function `(text, pattern)` that gives 1 if the text matches the wildcard pattern, else 0.
+pub const WILDCARD_FUNCTION: &str = "strongroom_wildcard";
+/// The function `(body, path, mode, words)` that gives 1 if the texts of the field have the words,
+/// as the mode `any`, `all` or `phrase` says, else 0.
+pub const TEXT_FUNCTION: &str = "strongroom_text";
+/// The function `(body, path)` that gives a JSON array of the objects of a field.
+pub const OBJECTS_FUNCTION: &str = "strongroom_objects";
 
 /// Most values of one statement, as SQLite is built by default.
 const MAX_PARAMS: usize = 32_766;
@@ -77,6 +87,38 @@ impl Dialect for Sqlite {
         };
         let path = json_path(&field.path);
         format!("json_type({DOCUMENT}.body, {path}) IN ({types})")
+    }
+
+    fn wildcard(&self, sql: &mut Writer<'_>, text: &str, pattern: &str) {
+        // GLOB would end a text at its first NUL.
+        sql.text(WILDCARD_FUNCTION).text("(").text(text);
+        sql.text(", ").bind(pattern).text(")");
+    }
+
+    fn text(
+        &self,
+        sql: &mut Writer<'_>,
+        field: &FieldDeclaration,
+        query: &TextQuery,
+    ) -> Result<()> {
+        let path = literal(field.path.as_str());
+        let words = match query.mode() {
+            Words::Any => "'any'",
+            Words::All => "'all'",
+            Words::Phrase => "'phrase'",
+        };
+        sql.text(format!(
+            "{TEXT_FUNCTION}({DOCUMENT}.body, {path}, {words}, "
+        ));
+        sql.bind(query.words().join(" ").as_str()).text(")");
+        Ok(())
+    }
+
+    fn objects(&self, field: &FieldDeclaration) -> String {
+        let path = literal(field.path.as_str());
+        format!(
+            "(SELECT o.value AS body FROM json_each({OBJECTS_FUNCTION}({DOCUMENT}.body, {path})) AS o) AS {DOCUMENT}"
+        )
     }
 
     fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String {

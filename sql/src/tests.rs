@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 use strongroom_core::model::{FieldDeclaration, Key, Kind, Model, Scalar};
-use strongroom_core::query::{Cursor, Filter, Position, Sort};
-use strongroom_core::store::{CountRequest, FindRequest};
+use strongroom_core::query::{Cursor, Filter, Position, Sort, Words};
+use strongroom_core::store::{CountRequest, FindRequest, PageStart};
 
 use crate::dialect::Dialect;
 use crate::{Sqlite, Statement, count, find};
@@ -39,7 +39,7 @@ fn page(sort: Vec<Sort>, values: Vec<Option<Scalar>>) -> String {
         values,
         key: Key::new("ada").unwrap(),
     };
-    request.after = Some(Cursor::new(
+    request.start = PageStart::After(Cursor::new(
         position,
         request.model.name(),
         &request.filter,
@@ -110,6 +110,50 @@ d."f:name" IS NOT NULL
     insta::assert_snapshot!(check(Filter::prefix("name", "\u{d7ff}").unwrap()), @r#"
 (d."f:name" >= ?1 AND d."f:name" < ?2)
 [Text("\u{d7ff}"), Text("\u{e000}")]
+"#);
+}
+
+#[test]
+fn patterns_words_ids_and_native_conditions() {
+    insta::assert_snapshot!(check(Filter::wildcard("name", "ab*").unwrap()), @r#"
+((d."f:name" >= ?1 AND d."f:name" < ?2) AND strongroom_wildcard(d."f:name", ?3))
+[Text("ab"), Text("ac"), Text("ab*")]
+"#);
+    insta::assert_snapshot!(check(Filter::wildcard("tags", "*").unwrap()), @r#"
+EXISTS (SELECT 1 FROM json_each(strongroom_values(d.body, 'tags', 'keyword')) AS v WHERE (strongroom_wildcard(v.value, ?1)))
+[Text("*")]
+"#);
+    insta::assert_snapshot!(check(Filter::ids(["a", "b'"]).unwrap()), @r#"
+d.id IN (?1, ?2)
+[Text("a"), Text("b'")]
+"#);
+    let native = Filter::native("sqlite", "d.id = ? OR '?' = \"?\"", ["a"]);
+    insta::assert_snapshot!(check(native), @r#"
+(d.id = ?1 OR '?' = "?")
+[Text("a")]
+"#);
+    let wrong = Filter::native("sqlite", "d.id = ?", ["a", "b"]);
+    let error = count(&Sqlite, &CountRequest::new(model(), wrong), None).unwrap_err();
+    assert!(error.to_string().contains("2 values"), "{error}");
+}
+
+#[test]
+fn objects_stand_for_the_document() {
+    let field = |path: &str, kind| FieldDeclaration::new(path.parse().unwrap(), kind).many();
+    let model = Model::builder("users")
+        .field(field("jobs", Kind::Nested))
+        .field(field("jobs.title", Kind::Keyword))
+        .field(field("jobs.notes", Kind::Text))
+        .build()
+        .unwrap();
+    let inner = Filter::eq("jobs.title", "cook")
+        .unwrap()
+        .and(Filter::text("jobs.notes", "Red fox", Words::Phrase).unwrap());
+    let filter = Filter::nested("jobs", inner).unwrap();
+    let statement = count(&Sqlite, &CountRequest::new(model, filter), None).unwrap();
+    insta::assert_snapshot!(show(statement), @r#"
+SELECT count(*) FROM "users" AS d WHERE EXISTS (SELECT 1 FROM (SELECT o.value AS body FROM json_each(strongroom_objects(d.body, 'jobs')) AS o) AS d WHERE (EXISTS (SELECT 1 FROM json_each(strongroom_values(d.body, 'title', 'keyword')) AS v WHERE v.value = ?1) AND strongroom_text(d.body, 'notes', 'phrase', ?2)))
+[Text("cook"), Text("red fox")]
 "#);
 }
 

@@ -9,10 +9,11 @@ use strongroom::Result;
 use strongroom::memory::MemoryStore;
 use strongroom::model::{Body, CollectionName, RawDocument, Timestamp};
 use strongroom::store::{
-    Action, Bulk, BulkItem, BulkReply, BulkRequest, Capabilities, CollectionDescription,
-    CountRequest, EnsureReport, EnsureRequest, FindRequest, Health, Load, LoadRequest, Page,
-    Receipt, Save, SaveRequest, Schema, Search, ServerInfo, Stamping, Stamps, Store, Transact,
-    Write,
+    Action, AggregateReply, AggregateRequest, Bulk, BulkItem, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
+    Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Stamping,
+    Stamps, Store, Transact, Write,
 };
 
 /// Stamps each put with `created` 1 and `updated` 2, in the fields that the model names.
@@ -94,6 +95,26 @@ impl Search for StampingStore {
 
     async fn count(&self, request: CountRequest) -> Result<u64> {
         self.inner.count(request).await
+    }
+
+    async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
+        self.inner.aggregate(request).await
+    }
+
+    async fn group(&self, request: GroupRequest) -> Result<Groups> {
+        self.inner.group(request).await
+    }
+
+    async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
+        self.inner.scan(request).await
+    }
+
+    async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
+        self.inner.write_matching(request).await
+    }
+
+    async fn explain(&self, request: ExplainRequest) -> Result<Explanation> {
+        self.inner.explain(request).await
     }
 }
 

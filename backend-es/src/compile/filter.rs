@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use serde_json::{Value, json};
-use strongroom_core::model::{FieldPath, Kind, Model, Routing, Scalar};
+use strongroom_core::model::{DocumentId, FieldPath, Kind, Model, Routing, Scalar};
 use strongroom_core::query::Filter;
 use strongroom_core::{Error, Result};
 
@@ -54,6 +54,13 @@ fn compile(filter: &Filter, model: &Model, depth: usize) -> Result<Value> {
         } => range(field, model, lower, upper)?,
         Filter::Prefix { field, prefix } => {
             json!({"prefix": {indexed_path(field): {"value": prefix}}})
+        }
+        Filter::Wildcard { field, pattern } => {
+            json!({"wildcard": {indexed_path(field): {"value": pattern}}})
+        }
+        Filter::Ids(ids) => {
+            let ids: Vec<_> = ids.iter().map(DocumentId::as_str).collect();
+            json!({"terms": {"k": ids}})
         }
         Filter::Exists { field } => json!({"term": {"e": field.as_str()}}),
         Filter::And(filters) => match filters.as_slice() {

@@ -6,6 +6,7 @@
 //! What a user holds is one level: the transaction or a savepoint in it. Dropping it ends it.
 
 mod levels;
+mod scan;
 mod session;
 
 use std::sync::Arc;
@@ -13,16 +14,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use strongroom_core::error::{Operation, Result};
+use strongroom_core::error::{Error, Operation, Result};
 use strongroom_core::model::{CollectionName, RawDocument};
 use strongroom_core::store::{
-    BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities, CollectionDescription, CountRequest,
-    EnsureReport, EnsureRequest, FindRequest, Health, Load, LoadRequest, Page, Receipt, Save,
-    SaveRequest, Schema, Search, ServerInfo, Store, Transact, Transaction,
+    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
+    Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Store,
+    Transact, Transaction,
 };
 
 use crate::bulk;
+use crate::explain;
+use crate::group;
 use crate::load;
+use crate::matching;
 use crate::schema;
 use crate::search;
 use crate::shared::Shared;
@@ -30,6 +36,7 @@ use crate::statements::Statements;
 use crate::store::{Told, server_info};
 use crate::write::{Failure, Hand};
 use levels::{LevelId, ROOT};
+use scan::TransactionScan;
 use session::{Session, is_many};
 
 pub(crate) use session::Current;
@@ -172,7 +179,8 @@ impl Bulk for SqliteTransaction {
             self.call(work).await
         };
         let reply = BulkReply::new(outcomes.told(Operation::Bulk, model.name())?);
-        self.session.note_violation(self.level, &reply);
+        let refused = reply.errors().map(|(_, error)| error);
+        self.session.note_violation(self.level, refused);
         Ok(reply)
     }
 }
@@ -201,6 +209,55 @@ impl Search for SqliteTransaction {
             })
             .await
             .told(Operation::Count, model.name())
+    }
+
+    async fn aggregate(&self, _: AggregateRequest) -> Result<AggregateReply> {
+        Err(Error::unsupported("aggregations"))
+    }
+
+    async fn group(&self, request: GroupRequest) -> Result<Groups> {
+        let model = request.model.clone();
+        self.statements(&model)?;
+        let clock = self.session.shared.options.clock.clone();
+        self.session
+            .search(self.level, move |connection| {
+                group::group(connection, &request, &clock)
+            })
+            .await
+            .told(Operation::Group, model.name())
+    }
+
+    async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
+        self.statements(&request.model)?;
+        let collection = request.model.name().clone();
+        let scan = TransactionScan::open(self.session.clone(), self.level, request);
+        Ok(Box::new(scan.await.told(Operation::Scan, &collection)?))
+    }
+
+    async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
+        let statements = self.statements(&request.model)?;
+        let operation = request.action.operation();
+        let collection = request.model.name().clone();
+        let now = self.session.shared.options.clock.now();
+        let work = move |connection: &Connection| {
+            matching::write_matching(connection, &statements, &request, now)
+        };
+        let written = self.session.write_many(self.level, work).await;
+        let reply = written.told(operation, &collection)?;
+        let refused = reply.failures.iter().map(|(_, error)| error);
+        self.session.note_violation(self.level, refused);
+        Ok(reply)
+    }
+
+    async fn explain(&self, request: ExplainRequest) -> Result<Explanation> {
+        let collection = request.model().name().clone();
+        self.statements(request.model())?;
+        self.session
+            .search(self.level, move |connection| {
+                explain::explain(connection, &request)
+            })
+            .await
+            .told(Operation::Explain, &collection)
     }
 }
 

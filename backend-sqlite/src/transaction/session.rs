@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rusqlite::Connection;
 use strongroom_core::error::{Error, ErrorKind, Result};
-use strongroom_core::store::{BeginOptions, BulkReply};
+use strongroom_core::store::BeginOptions;
 use tokio::sync::OwnedMutexGuard;
 
 use super::levels::{LevelId, Levels, ROOT, cancelled};
@@ -179,12 +179,14 @@ impl Session {
         outcome
     }
 
-    /// Dooms a level if an item of a bulk violated a unique field.
-    pub(super) fn note_violation(&self, level: LevelId, reply: &BulkReply) {
-        if reply
-            .errors()
-            .any(|(_, error)| error.kind() == ErrorKind::UniqueViolation)
-        {
+    /// Dooms a level if one of the errors within a reply is a violation of a unique field.
+    pub(super) fn note_violation<'e>(
+        &self,
+        level: LevelId,
+        errors: impl IntoIterator<Item = &'e Error>,
+    ) {
+        let is_violation = |error: &Error| error.kind() == ErrorKind::UniqueViolation;
+        if errors.into_iter().any(is_violation) {
             self.levels().doom(level);
         }
     }

@@ -230,10 +230,10 @@ pub(crate) async fn are_found_in_order_of_bytes(cx: &Context) -> Outcome {
         match page.next {
             Some(next) if found.len() <= keys.len() => {
                 let text = next.to_string();
-                request.after = Some(
-                    text.parse::<Cursor>()
-                        .during("reading a cursor from its text")?,
-                );
+                let cursor = text
+                    .parse::<Cursor>()
+                    .during("reading a cursor from its text")?;
+                request.start = Some(cursor).into();
             }
             _ => break,
         }

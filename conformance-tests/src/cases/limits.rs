@@ -163,9 +163,9 @@ pub(crate) async fn pages(cx: &Context) -> Outcome {
     }
     let first = docs.find(page(1, 0)).await.during("the first page")?;
     let mut both = page(1, 1);
-    both.after = first.next;
+    both.start = first.next.into();
     check!(
-        both.after.is_some(),
+        both.start.cursor().is_some(),
         "a page of one of three has no next page"
     );
     refused(

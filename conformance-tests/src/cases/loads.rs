@@ -190,6 +190,47 @@ pub(crate) async fn source_exclude(cx: &Context) -> Outcome {
     Ok(())
 }
 
+pub(crate) async fn source_patterns(cx: &Context) -> Outcome {
+    let rows: [(&[&str], Value); 6] = [
+        (&["*"], whole()),
+        (
+            &["o.*"],
+            json!({"o": {"k": "in", "n": 2, "more": {"z": null}}}),
+        ),
+        (&["o.m*e"], json!({"o": {"more": {"z": null}}})),
+        (&["unknown*"], json!({"unknown field": {"kept": [1, [2]]}})),
+        (
+            &["l*t.*", "none*"],
+            json!({"list": [{"a": 1, "b": 2}, {"a": 3}]}),
+        ),
+        (&["*k"], json!({"k": "v"})),
+    ];
+    for (paths, expected) in rows {
+        let source = SourceFilter::Include(parse(paths)?);
+        by_source(cx, source, &expected, &["list", "o"]).await?;
+    }
+    let without = |names: &[&str]| {
+        let mut body = whole();
+        for name in names {
+            body.as_object_mut().map(|o| o.remove(*name));
+        }
+        body
+    };
+    let mut bare = whole();
+    bare["o"] = json!({});
+    let rows: [(&[&str], Value); 4] = [
+        (&["*"], json!({})),
+        (&["o*", "k*"], without(&["o", "k"])),
+        (&["o.*"], bare),
+        (&["none*", "k.*"], whole()),
+    ];
+    for (paths, expected) in rows {
+        let source = SourceFilter::Exclude(parse(paths)?);
+        by_source(cx, source, &expected, &[]).await?;
+    }
+    Ok(())
+}
+
 fn whole() -> Value {
     json!({
         "k": "v", "n": 1, "b": true,
@@ -199,7 +240,7 @@ fn whole() -> Value {
     })
 }
 
-fn parse(paths: &[&str]) -> Outcome<Vec<strongroom_core::model::FieldPath>> {
+fn parse(paths: &[&str]) -> Outcome<Vec<strongroom_core::query::FieldPattern>> {
     paths
         .iter()
         .map(|path| path.parse().during(format_args!("parsing {path}")))

@@ -1,10 +1,12 @@
 //! The cases, one family a file, and the one list of them.
 
+mod backward;
 mod bodies;
 mod bulk;
 mod cancel;
 mod capabilities;
 mod faults;
+mod filters;
 mod histories;
 mod ids;
 mod isolation;
@@ -141,6 +143,16 @@ macro_rules! __with_cases {
                 at_most_totals
                 random_queries_agree
             }
+            filters {
+                wildcards
+                ids
+                ids_with_routing
+                text
+                nested
+                native_of_another_engine
+                functions_that_are_not_there
+            }
+            backward { there_and_back last_page holds_while_documents_change }
             histories {
                 agree_with_the_oracle
                 with_unique_values_agree
@@ -180,6 +192,7 @@ macro_rules! __with_cases {
                 never_ensured
                 source_include
                 source_exclude
+                source_patterns
             }
             bulk {
                 mixed_outcomes_in_order

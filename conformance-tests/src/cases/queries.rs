@@ -8,7 +8,8 @@ use strongroom_core::memory::MemoryStore;
 use strongroom_core::model::{Body, Expected, Key, Model};
 use strongroom_core::query::{Filter, Order, Sort, SourceFilter};
 use strongroom_core::store::{
-    BulkItem, CountRequest, EnsureRequest, FindRequest, Schema, Search, Store, Total, Write,
+    BulkItem, CountRequest, EnsureRequest, FindRequest, PageStart, Schema, Search, Store, Total,
+    Write,
 };
 
 use crate::context::Context;
@@ -18,9 +19,9 @@ use crate::random::property;
 use crate::strategies;
 
 /// The same documents in the store and in the oracle.
-struct Both {
-    docs: Docs,
-    oracle: Docs,
+pub(super) struct Both {
+    pub(super) docs: Docs,
+    pub(super) oracle: Docs,
 }
 
 /// An oracle of its own for a collection.
@@ -33,7 +34,7 @@ pub(super) async fn oracle(model: &Arc<Model>) -> Outcome<Docs> {
     Ok(Docs::new(store, model.clone()))
 }
 
-async fn both(docs: Docs, bodies: &[(Key, Value)]) -> Outcome<Both> {
+pub(super) async fn both(docs: Docs, bodies: &[(Key, Value)]) -> Outcome<Both> {
     let oracle = oracle(docs.model()).await?;
     let mut items: Vec<BulkItem> = Vec::new();
     for (at, body) in bodies {
@@ -54,7 +55,7 @@ async fn both(docs: Docs, bodies: &[(Key, Value)]) -> Outcome<Both> {
 
 impl Both {
     /// Asks both the same, page by page, and compares all that they answer.
-    async fn agree(&self, request: &FindRequest) -> Outcome {
+    pub(super) async fn agree(&self, request: &FindRequest) -> Outcome {
         let what = format!(
             "{:?} sorted by {:?}, pages of {}",
             request.filter, request.sort, request.limit
@@ -112,7 +113,7 @@ impl Both {
                 check_eq!(count, right, "the count of {what}, against the oracle's");
                 return Ok(());
             };
-            (ours.after, theirs.after) = (Some(next), Some(right_next));
+            (ours.start, theirs.start) = (PageStart::After(next), PageStart::After(right_next));
             (ours.offset, theirs.offset) = (0, 0);
         }
         check!(false, "{what}: 200 pages did not end it");
@@ -254,7 +255,7 @@ pub(crate) async fn pages_hold_while_documents_change(cx: &Context) -> Outcome {
     }
     docs.create(&key("d02")?, &json!({"n": 5})).await?;
     docs.refresh().await?;
-    request.after = first.next;
+    request.start = first.next.into();
     let second = docs.find(request).await.during("the second page")?;
     let found: Vec<&str> = second
         .documents

@@ -136,7 +136,7 @@ pub(crate) async fn found_within_a_routing(cx: &Context) -> Outcome {
             .during("finding a page of one")?;
         found.extend(page.documents.into_iter().map(|d| d.key));
         match page.next {
-            Some(next) if found.len() < 10 => request.after = Some(next),
+            Some(next) if found.len() < 10 => request.start = Some(next).into(),
             _ => break,
         }
     }

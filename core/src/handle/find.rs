@@ -17,7 +17,7 @@ use super::view::View;
 use crate::error::{Error, Operation, Result};
 use crate::model::{Model, RawDocument, Routing};
 use crate::query::{Cursor, Filter, Sort, SourceFilter};
-use crate::store::{self, CountRequest, FindRequest, MAX_PAGE, Total};
+use crate::store::{self, CountRequest, FindRequest, MAX_PAGE, PageStart, Total};
 
 impl<T: Document> Collection<T> {
     /// Begins a question for the documents that match `filter`; [`Filter::all`] means every one.
@@ -49,7 +49,7 @@ impl<T: Document> Collection<T> {
             sort: Vec::new(),
             limit: None,
             offset: 0,
-            after: None,
+            start: PageStart::First,
             routing: None,
             total: Total::None,
         }
@@ -67,7 +67,7 @@ pub struct Find<T> {
     sort: Vec<Sort>,
     limit: Option<usize>,
     offset: usize,
-    after: Option<Cursor>,
+    start: PageStart,
     routing: Option<Result<Routing, Arc<str>>>,
     total: Total,
 }
@@ -96,7 +96,20 @@ impl<T: Document> Find<T> {
 
     /// Goes on where a page of the same question ended.
     pub fn after(mut self, cursor: Cursor) -> Self {
-        self.after = Some(cursor);
+        self.start = PageStart::After(cursor);
+        self
+    }
+
+    /// Asks for the documents before the first one of a page of the same question: the last ones
+    /// before it, in the order of the question.
+    pub fn before(mut self, cursor: Cursor) -> Self {
+        self.start = PageStart::Before(cursor);
+        self
+    }
+
+    /// Asks for the last documents, in the order of the question.
+    pub fn last(mut self) -> Self {
+        self.start = PageStart::Last;
         self
     }
 
@@ -274,7 +287,7 @@ impl<T: Document> Find<T> {
             sort: self.sort.clone(),
             limit,
             offset: self.offset,
-            after: self.after.clone(),
+            start: self.start.clone(),
             source: source_of(selection.as_ref()),
             routing: self.routing_of(model)?,
             total: self.total,
@@ -283,18 +296,22 @@ impl<T: Document> Find<T> {
         let store::Page {
             documents,
             next,
+            previous,
             total,
+            ..
         } = found.at(Operation::Find, model)?;
         let documents = documents
             .into_iter()
             .map(|document| read(&self.collection, model, document, selection.as_ref()))
             .collect::<Result<Vec<_>>>()?;
-        let next = next.map(|cursor| Self {
+        let page_at = |start| Self {
             offset: 0,
-            after: Some(cursor),
+            start,
             ..self.clone()
-        });
-        Ok(Page::new(documents, next, total))
+        };
+        let next = next.map(|cursor| page_at(PageStart::After(cursor)));
+        let previous = previous.map(|cursor| page_at(PageStart::Before(cursor)));
+        Ok(Page::new(documents, next, previous, total))
     }
 
     fn routing_of(&self, model: &Model) -> Result<Option<Routing>> {
@@ -306,7 +323,7 @@ impl<T: Document> Find<T> {
     }
 
     pub(crate) fn cursor(&self) -> Option<&Cursor> {
-        self.after.as_ref()
+        self.start.cursor()
     }
 }
 
@@ -318,7 +335,7 @@ impl<T> Clone for Find<T> {
             sort: self.sort.clone(),
             limit: self.limit,
             offset: self.offset,
-            after: self.after.clone(),
+            start: self.start.clone(),
             routing: self.routing.clone(),
             total: self.total,
         }

@@ -16,14 +16,21 @@ use crate::store::TotalCount;
 pub struct Page<T, R = Versioned<T>> {
     documents: Vec<R>,
     next: Option<Find<T>>,
+    previous: Option<Find<T>>,
     total: Option<TotalCount>,
 }
 
 impl<T: Document, R> Page<T, R> {
-    pub(crate) fn new(documents: Vec<R>, next: Option<Find<T>>, total: Option<TotalCount>) -> Self {
+    pub(crate) fn new(
+        documents: Vec<R>,
+        next: Option<Find<T>>,
+        previous: Option<Find<T>>,
+        total: Option<TotalCount>,
+    ) -> Self {
         Self {
             documents,
             next,
+            previous,
             total,
         }
     }
@@ -43,6 +50,13 @@ impl<T: Document, R> Page<T, R> {
     #[must_use]
     pub fn cursor(&self) -> Option<&Cursor> {
         self.next.as_ref().and_then(Find::cursor)
+    }
+
+    /// The place of the first document, before which the previous page lies, for a client that
+    /// asks for it later; `None` if this is the first.
+    #[must_use]
+    pub fn previous_cursor(&self) -> Option<&Cursor> {
+        self.previous.as_ref().and_then(Find::cursor)
     }
 
     /// How many documents match, if the question asked.
@@ -69,6 +83,20 @@ impl<T: Document> Page<T, Versioned<T>> {
             None => Ok(None),
         }
     }
+
+    /// Puts the same question for the previous page, or `None` if this one is the first. If the
+    /// documents before this page were deleted meanwhile, the previous page is empty. Dropping
+    /// the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Find::page`]; `Unsupported` if the store has no pages backwards.
+    pub async fn previous(&self) -> Result<Option<Self>> {
+        match &self.previous {
+            Some(previous) => previous.clone().page().await.map(Some),
+            None => Ok(None),
+        }
+    }
 }
 
 impl<T: Document, V: serde::de::DeserializeOwned> Page<T, View<V>> {
@@ -81,6 +109,20 @@ impl<T: Document, V: serde::de::DeserializeOwned> Page<T, View<V>> {
     pub async fn next(&self) -> Result<Option<Self>> {
         match &self.next {
             Some(next) => next.clone().page_as().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Puts the same question for the previous page, or `None` if this one is the first. If the
+    /// documents before this page were deleted meanwhile, the previous page is empty. Dropping
+    /// the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Find::page_as`]; `Unsupported` if the store has no pages backwards.
+    pub async fn previous(&self) -> Result<Option<Self>> {
+        match &self.previous {
+            Some(previous) => previous.clone().page_as().await.map(Some),
             None => Ok(None),
         }
     }

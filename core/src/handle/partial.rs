@@ -101,7 +101,7 @@ impl<P: IntoFieldPath> IntoSelection for Vec<P> {
 
 fn include<P: IntoFieldPath>(paths: impl IntoIterator<Item = P>) -> Result<SourceFilter> {
     let paths = paths.into_iter().map(P::into_field_path);
-    Ok(SourceFilter::Include(paths.collect::<Result<_>>()?))
+    Ok(SourceFilter::include(paths.collect::<Result<Vec<_>>>()?))
 }
 
 macro_rules! selection_of_tuple {
@@ -110,7 +110,7 @@ macro_rules! selection_of_tuple {
             fn into_selection(self) -> Result<SourceFilter> {
                 #[allow(non_snake_case, reason = "one name for the type and its value")]
                 let ($($name,)+) = self;
-                Ok(SourceFilter::Include(vec![$($name.into_field_path()?),+]))
+                Ok(SourceFilter::include([$($name.into_field_path()?),+]))
             }
         }
     };
@@ -159,8 +159,8 @@ fn complete(selection: impl IntoSelection, key_fields: &[&str]) -> Result<Source
     for field in key_fields {
         let field = FieldPath::new(field)?;
         match &mut source {
-            SourceFilter::Include(paths) if !paths.iter().any(|p| field.is_within(p)) => {
-                paths.push(field);
+            SourceFilter::Include(paths) if !paths.iter().any(|p| p.selects(&field)) => {
+                paths.push(field.into());
             }
             SourceFilter::Exclude(paths) => paths.retain(|p| !p.overlaps(&field)),
             _ => {}
@@ -333,7 +333,7 @@ mod tests {
         let source = |selection: Selection| (*selection.get().unwrap().unwrap()).clone();
         let include = source(Selection::new(["a"], &["id"]));
         assert!(include.covers(&path("id")));
-        let exclude = SourceFilter::Exclude(vec![path("id"), path("b")]);
+        let exclude = SourceFilter::exclude([path("id"), path("b")]);
         let exclude = source(Selection::new(exclude, &["id"]));
         assert!(exclude.covers(&path("id")) && !exclude.covers(&path("b")));
         assert!(Selection::new([""], &["id"]).get().is_err());

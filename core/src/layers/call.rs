@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::error::{Error, Operation, Result};
 use crate::model::{CollectionName, Key, RawDocument};
 use crate::store::{
-    BeginOptions, BulkReply, BulkRequest, Capabilities, CollectionDescription, CountRequest,
-    EnsureReport, EnsureRequest, FindRequest, Health, LoadRequest, Page, Receipt, SaveRequest,
-    ServerInfo, Transaction,
+    AggregateReply, AggregateRequest, BeginOptions, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, LoadRequest, MatchingReply, MatchingRequest, Page,
+    Receipt, SaveRequest, Scan, ScanRequest, ServerInfo, Transaction,
 };
 
 /// A call on its way down. It borrows the request, so looking at it costs nothing.
@@ -38,6 +39,16 @@ pub enum Request<'a> {
     Find(&'a FindRequest),
     /// Of [`Search::count`](crate::store::Search::count).
     Count(&'a CountRequest),
+    /// Of [`Search::aggregate`](crate::store::Search::aggregate).
+    Aggregate(&'a AggregateRequest),
+    /// Of [`Search::group`](crate::store::Search::group).
+    Group(&'a GroupRequest),
+    /// Of [`Search::scan`](crate::store::Search::scan).
+    Scan(&'a ScanRequest),
+    /// Of [`Search::write_matching`](crate::store::Search::write_matching).
+    Matching(&'a MatchingRequest),
+    /// Of [`Search::explain`](crate::store::Search::explain).
+    Explain(&'a ExplainRequest),
     /// Of [`Schema::ensure`](crate::store::Schema::ensure).
     Ensure(&'a EnsureRequest),
     /// Of the operations that take the name of a collection.
@@ -66,6 +77,11 @@ impl<'a> Call<'a> {
             Request::Bulk(request) => Some(request.model.name()),
             Request::Find(request) => Some(request.model.name()),
             Request::Count(request) => Some(request.model.name()),
+            Request::Aggregate(request) => Some(request.model.name()),
+            Request::Group(request) => Some(request.model.name()),
+            Request::Scan(request) => Some(request.model.name()),
+            Request::Matching(request) => Some(request.model.name()),
+            Request::Explain(request) => Some(request.model().name()),
             Request::Ensure(request) => Some(request.model.name()),
             Request::Collection(name) => Some(name),
             Request::Ready(_) | Request::Begin(_) | Request::Nothing => None,
@@ -173,6 +189,12 @@ replies!(
     Receipt,
     Page,
     u64,
+    AggregateReply,
+    Groups,
+    Box<dyn Scan>,
+    Vec<RawDocument>,
+    MatchingReply,
+    Explanation,
     EnsureReport,
     Option<CollectionDescription>,
     bool,

@@ -10,16 +10,19 @@
 //!
 //! On the way back it adds operation, collection and key to errors that do not have them.
 
+use std::fmt;
+
 use futures_util::future::BoxFuture;
 
 use super::call::Subject;
 use super::{Call, Enter, Intercept, Reply, Request};
 use crate::error::{Error, Result};
 use crate::model::{Expected, Model, Routing};
-use crate::query::Sort;
+use crate::query::{Aggregation, Filter, Sort};
 use crate::store::{
-    Action, BulkItem, BulkRequest, Capabilities, EnsureRequest, FindRequest, LoadRequest, MAX_PAGE,
-    Write,
+    Action, AggregateRequest, BulkItem, BulkRequest, Capabilities, CountRequest, EnsureRequest,
+    ExplainRequest, FindRequest, FunctionSupport, GroupRequest, LoadRequest, MAX_GROUPS, MAX_PAGE,
+    MatchingAction, MatchingRequest, PageStart, ScanRequest, Write,
 };
 
 /// Refuses requests that are wrong in themselves or that the store cannot carry out, and tells
@@ -75,11 +78,20 @@ fn check(call: &Call<'_>) -> Result<()> {
         Request::Load(request) => load(request, can),
         Request::Save(request) => write(&request.model, &request.write, can),
         Request::Bulk(request) => bulk(request, can),
-        Request::Find(request) => find(request),
-        Request::Count(request) => {
-            request.filter.check(&request.model)?;
-            routing(&request.model, request.routing.as_ref())
-        }
+        Request::Find(request) => find(request, can),
+        Request::Count(request) => count(request, can),
+        Request::Aggregate(request) => aggregate(request, can),
+        Request::Group(request) => group(request, can),
+        Request::Scan(request) => scan(request, can),
+        Request::Matching(request) => matching(request, can),
+        Request::Explain(request) => match request {
+            ExplainRequest::Find(request) => find(request, can),
+            ExplainRequest::Count(request) => count(request, can),
+            ExplainRequest::Aggregate(request) => aggregate(request, can),
+            ExplainRequest::Group(request) => group(request, can),
+            ExplainRequest::Scan(request) => scan(request, can),
+            ExplainRequest::Matching(request) => matching(request, can),
+        },
         Request::Ensure(request) => ensure(request, can),
         Request::Begin(_) if call.in_transaction && !can.savepoints => {
             Err(Error::unsupported("savepoints"))
@@ -132,39 +144,187 @@ fn bulk(request: &BulkRequest, can: &Capabilities) -> Result<()> {
     })
 }
 
-fn find(request: &FindRequest) -> Result<()> {
+fn find(request: &FindRequest, can: &Capabilities) -> Result<()> {
     let FindRequest {
         model,
         filter,
         sort,
         limit,
         offset,
-        after,
+        start,
         ..
     } = request;
-    if *limit == 0 || *limit > MAX_PAGE {
-        return Err(Error::invalid(format!(
-            "page has a limit of {limit}, allowed are 1 to {MAX_PAGE}"
-        )));
-    }
+    in_range("page has a limit of", *limit, MAX_PAGE)?;
     if offset.saturating_add(*limit) > MAX_PAGE {
         return Err(Error::invalid(format!(
             "page ends at {}, offset paging ends at {MAX_PAGE}: go on by cursor",
             offset.saturating_add(*limit)
         )));
     }
-    filter.check(model)?;
+    query(model, filter, request.routing.as_ref(), can)?;
     Sort::check(sort, model)?;
-    routing(model, request.routing.as_ref())?;
-    if let Some(cursor) = after {
-        if *offset > 0 {
-            return Err(Error::invalid(format!(
-                "page has both a cursor and an offset of {offset}"
-            )));
-        }
-        cursor.position(model.name(), filter, sort, request.routing.as_ref())?;
+    if *offset > 0 && *start != PageStart::First {
+        return Err(Error::invalid(format!(
+            "page has an offset of {offset}, which only counts from the beginning of a query"
+        )));
     }
-    Ok(())
+    if start.is_backward() && !can.backward_pages {
+        return Err(Error::unsupported("pages backwards"));
+    }
+    match start.cursor() {
+        None => Ok(()),
+        Some(cursor) => cursor
+            .position(model.name(), filter, sort, request.routing.as_ref())
+            .map(drop),
+    }
+}
+
+fn count(request: &CountRequest, can: &Capabilities) -> Result<()> {
+    query(
+        &request.model,
+        &request.filter,
+        request.routing.as_ref(),
+        can,
+    )
+}
+
+fn aggregate(request: &AggregateRequest, can: &Capabilities) -> Result<()> {
+    granted(can.aggregations, "aggregations")?;
+    query(
+        &request.model,
+        &request.filter,
+        request.routing.as_ref(),
+        can,
+    )?;
+    Aggregation::check_all(&request.aggregations, &request.model)?;
+    request.aggregations.values().try_for_each(|one| match one {
+        Aggregation::Filter { filter, .. } => needs(filter, can),
+        _ => Ok(()),
+    })
+}
+
+fn group(request: &GroupRequest, can: &Capabilities) -> Result<()> {
+    let GroupRequest {
+        model,
+        by,
+        size,
+        groups,
+        ..
+    } = request;
+    granted(can.groups, "groups")?;
+    query(model, &request.filter, request.routing.as_ref(), can)?;
+    Sort::check(&request.sort, model)?;
+    let field = model.require(by)?;
+    if !field.kind.is_comparable() || field.many {
+        return Err(Error::invalid(format!(
+            "field {by} does not hold one comparable value, so it makes no groups"
+        )));
+    }
+    in_range("group has a size of", *size, MAX_PAGE)?;
+    in_range("number of groups is", *groups, MAX_GROUPS)?;
+    if size.saturating_mul(*groups) > MAX_PAGE {
+        return Err(Error::invalid(format!(
+            "{groups} groups of {size} documents are asked for, allowed are {MAX_PAGE} documents in all"
+        )));
+    }
+    match &request.after {
+        Some(after) if !field.kind.takes(after) => Err(Error::invalid(format!(
+            "groups after a value of type {} are asked for, but field {by} is declared as {}",
+            after.type_name(),
+            field.kind.as_str()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn scan(request: &ScanRequest, can: &Capabilities) -> Result<()> {
+    granted(can.scans, "scans")?;
+    query(
+        &request.model,
+        &request.filter,
+        request.routing.as_ref(),
+        can,
+    )?;
+    in_range("scan has pieces of", request.batch, MAX_PAGE)?;
+    Sort::check(&request.sort, &request.model)
+}
+
+fn matching(request: &MatchingRequest, can: &Capabilities) -> Result<()> {
+    granted(can.matching_writes, "writes of what matches")?;
+    query(
+        &request.model,
+        &request.filter,
+        request.routing.as_ref(),
+        can,
+    )?;
+    in_range(
+        "write of what matches has a limit of",
+        request.limit,
+        MAX_PAGE,
+    )?;
+    if let Some(after) = &request.after {
+        request.model.check_key(after)?;
+    }
+    match &request.action {
+        MatchingAction::Patch(patch) => patch.check(),
+        MatchingAction::Delete => Ok(()),
+    }
+}
+
+fn query(
+    model: &Model,
+    filter: &Filter,
+    wanted: Option<&Routing>,
+    can: &Capabilities,
+) -> Result<()> {
+    filter.check(model)?;
+    needs(filter, can)?;
+    routing(model, wanted)
+}
+
+/// Refuses filters that the store cannot answer.
+fn needs(filter: &Filter, can: &Capabilities) -> Result<()> {
+    match filter {
+        Filter::And(all) | Filter::Or(all) => all.iter().try_for_each(|f| needs(f, can)),
+        Filter::Not(inner) => needs(inner, can),
+        Filter::Text { .. } => granted(can.text_search, "filters by the words of text"),
+        Filter::Nested { filter, .. } => {
+            granted(
+                can.nested_filters,
+                "filters by the objects of nested fields",
+            )?;
+            needs(filter, can)
+        }
+        Filter::Call { call, .. } => call.names().into_iter().try_for_each(|name| {
+            let known = match &can.functions {
+                FunctionSupport::None => false,
+                FunctionSupport::Registered(names) => names.contains(name),
+                FunctionSupport::Server => true,
+            };
+            granted(known, format_args!("the function {name}"))
+        }),
+        Filter::Native(native) => granted(
+            can.native_filters && native.engine == can.engine,
+            format_args!("native conditions of {}", native.engine),
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn granted(capability: bool, feature: impl fmt::Display) -> Result<()> {
+    if capability {
+        return Ok(());
+    }
+    Err(Error::unsupported(feature))
+}
+
+fn in_range(what: &str, size: usize, most: usize) -> Result<()> {
+    if (1..=most).contains(&size) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{what} {size}, allowed are 1 to {most}"
+    )))
 }
 
 fn routing(model: &Model, routing: Option<&Routing>) -> Result<()> {
@@ -344,7 +504,7 @@ mod tests {
         );
         let page = |limit, offset, filter, after: Option<Cursor>| {
             let mut request = FindRequest::new(users(), filter);
-            (request.limit, request.offset, request.after) = (limit, offset, after);
+            (request.limit, request.offset, request.start) = (limit, offset, after.into());
             request
         };
         let email = || Filter::eq("email", "x").unwrap();
@@ -359,7 +519,7 @@ mod tests {
             (page(1, usize::MAX, Filter::all(), None), "ends at"),
             (
                 page(1, 1, Filter::all(), Some(cursor.clone())),
-                "both a cursor",
+                "only counts from the beginning",
             ),
             (page(1, 0, email(), Some(cursor.clone())), "another query"),
             (page(1, 0, Filter::eq("age", 1).unwrap(), None), "field age"),

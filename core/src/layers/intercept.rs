@@ -11,9 +11,11 @@ use super::{Call, Layer, Reply, Request};
 use crate::error::{Error, Operation, Result};
 use crate::model::{CollectionName, RawDocument};
 use crate::store::{
-    BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities, CollectionDescription, CountRequest,
-    EnsureReport, EnsureRequest, FindRequest, Health, Load, LoadRequest, Page, Receipt, Save,
-    SaveRequest, Schema, Search, ServerInfo, Store, Transact, Transaction,
+    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
+    Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Store,
+    Transact, Transaction,
 };
 
 /// A layer that looks at calls and their outcomes, the same way for every operation.
@@ -160,6 +162,48 @@ impl<L: Intercept, S: Store + ?Sized> Bulk for Layered<L, S> {
 impl<L: Intercept, S: Store + ?Sized> Search for Layered<L, S> {
     forward!(find, Find, (request: FindRequest), Request::Find(&request), Page);
     forward!(count, Count, (request: CountRequest), Request::Count(&request), u64);
+    forward!(
+        aggregate, Aggregate, (request: AggregateRequest),
+        Request::Aggregate(&request), AggregateReply
+    );
+    forward!(group, Group, (request: GroupRequest), Request::Group(&request), Groups);
+    forward!(
+        explain, Explain, (request: ExplainRequest), Request::Explain(&request), Explanation
+    );
+
+    fn write_matching<'s, 'f>(
+        &'s self,
+        request: MatchingRequest,
+    ) -> BoxFuture<'f, Result<MatchingReply>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        let operation = request.action.operation();
+        let entered = self.enter(operation, Request::Matching(&request));
+        self.run(entered, || self.inner.write_matching(request))
+    }
+
+    /// The scan goes on under the layer: each piece is a call of its own.
+    fn scan<'s, 'f>(&'s self, request: ScanRequest) -> BoxFuture<'f, Result<Box<dyn Scan>>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        let collection = request.model.name().clone();
+        let entered = self.enter(Operation::Scan, Request::Scan(&request));
+        let opened = self.run(entered, || self.inner.scan(request));
+        Box::pin(async move {
+            let scan: Box<dyn Scan> = Box::new(LayeredScan {
+                layer: Arc::clone(&self.layer),
+                inner: opened.await?,
+                capabilities: self.capabilities.clone(),
+                in_transaction: self.in_transaction,
+                collection,
+            });
+            Ok(scan)
+        })
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -206,6 +250,47 @@ impl<L: Intercept, S: Transaction + ?Sized> Transaction for Layered<L, S> {
 
     fn abandon(&self) {
         self.inner.abandon();
+    }
+}
+
+/// An open scan under an [`Intercept`].
+#[derive(Debug)]
+struct LayeredScan<L> {
+    layer: Arc<L>,
+    inner: Box<dyn Scan>,
+    capabilities: Capabilities,
+    in_transaction: bool,
+    collection: CollectionName,
+}
+
+impl<L: Intercept> LayeredScan<L> {
+    fn enter(&self, operation: Operation) -> Enter<L::Scope> {
+        self.layer.enter(&Call {
+            operation,
+            request: Request::Collection(&self.collection),
+            capabilities: &self.capabilities,
+            in_transaction: self.in_transaction,
+        })
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait::async_trait]
+impl<L: Intercept> Scan for LayeredScan<L> {
+    async fn next(&mut self) -> Result<Vec<RawDocument>> {
+        match self.enter(Operation::ScanNext) {
+            Enter::Pass => self.inner.next().await,
+            Enter::Around(scope) => self.layer.around(scope, self.inner.next()).await,
+            Enter::Refuse(error) => Err(error),
+        }
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        match self.enter(Operation::ScanClose) {
+            Enter::Pass => self.inner.close().await,
+            Enter::Around(scope) => self.layer.around(scope, self.inner.close()).await,
+            Enter::Refuse(error) => Err(error),
+        }
     }
 }
 

@@ -347,14 +347,32 @@ impl Bulk for FakeStore {
 #[async_trait]
 impl Search for FakeStore {
     async fn find(&self, _: FindRequest) -> Result<Page> {
-        self.call(Operation::Find, |_, _| {
-            Ok(Page::new(Vec::new(), None, None))
-        })
-        .await
+        self.call(Operation::Find, |_, _| Ok(Page::new(Vec::new(), None)))
+            .await
     }
 
     async fn count(&self, _: CountRequest) -> Result<u64> {
         self.call(Operation::Count, |_, _| Ok(0)).await
+    }
+
+    async fn aggregate(&self, _: AggregateRequest) -> Result<AggregateReply> {
+        Err(Error::unsupported("aggregations"))
+    }
+
+    async fn group(&self, _: GroupRequest) -> Result<Groups> {
+        Err(Error::unsupported("groups"))
+    }
+
+    async fn scan(&self, _: ScanRequest) -> Result<Box<dyn Scan>> {
+        Err(Error::unsupported("scans"))
+    }
+
+    async fn write_matching(&self, _: MatchingRequest) -> Result<MatchingReply> {
+        Err(Error::unsupported("writes of what matches"))
+    }
+
+    async fn explain(&self, _: ExplainRequest) -> Result<Explanation> {
+        Err(Error::unsupported("explanations"))
     }
 }
 

@@ -94,6 +94,8 @@ impl TimeoutOptions {
             Operation::Bulk
             | Operation::PatchMatching
             | Operation::DeleteMatching
+            | Operation::Aggregate
+            | Operation::Group
             | Operation::Ensure
             | Operation::DropCollection
             | Operation::Refresh

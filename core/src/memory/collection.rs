@@ -1,14 +1,13 @@
 //! The documents of one collection and the values of its unique fields.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Body, FieldPath, Key, Model, RawDocument, Scalar, Timestamp, Version, WriteId};
-use crate::query::{FieldReader, SourceFilter};
+use crate::model::{Body, FieldPath, Key, Model, RawDocument, Timestamp, Version, WriteId};
+use crate::query::{FieldReader, Ordered, SourceFilter};
 use crate::store::CollectionDescription;
 
 /// The documents of one collection, in the order of id and routing.
@@ -67,38 +66,7 @@ impl Stored {
 pub(super) struct UniqueField {
     pub(super) path: FieldPath,
     reader: FieldReader,
-    holders: BTreeMap<Held, Key>,
-}
-
-/// A value in the total order that a map needs: within one type as values compare.
-#[derive(Clone, Debug, PartialEq)]
-struct Held(Scalar);
-
-impl Held {
-    fn rank(&self) -> u8 {
-        match self.0 {
-            Scalar::Boolean(_) => 0,
-            Scalar::Integer(_) | Scalar::Float(_) => 1,
-            Scalar::Text(_) => 2,
-        }
-    }
-}
-
-impl Eq for Held {}
-
-impl PartialOrd for Held {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Held {
-    fn cmp(&self, other: &Self) -> Ordering {
-        // JSON has no NaN, so two values of one rank always compare.
-        self.0
-            .compare(&other.0)
-            .unwrap_or_else(|| self.rank().cmp(&other.rank()))
-    }
+    holders: BTreeMap<Ordered, Key>,
 }
 
 impl UniqueField {
@@ -113,7 +81,7 @@ impl UniqueField {
     /// Fails if another document than the one under `key` holds a value of `object`.
     fn check(&self, key: &Key, object: &Map<String, Value>) -> Result<()> {
         for value in self.reader.values(object) {
-            if self.holders.get(&Held(value)).is_some_and(|h| h != key) {
+            if self.holders.get(&Ordered(value)).is_some_and(|h| h != key) {
                 return Err(Error::new(
                     ErrorKind::UniqueViolation,
                     format!(
@@ -131,14 +99,14 @@ impl UniqueField {
     pub(super) fn add(&mut self, key: &Key, object: &Map<String, Value>) -> Result<()> {
         self.check(key, object)?;
         for value in self.reader.values(object) {
-            self.holders.insert(Held(value), key.clone());
+            self.holders.insert(Ordered(value), key.clone());
         }
         Ok(())
     }
 
     fn remove(&mut self, object: &Map<String, Value>) {
         for value in self.reader.values(object) {
-            self.holders.remove(&Held(value));
+            self.holders.remove(&Ordered(value));
         }
     }
 }

@@ -4,8 +4,9 @@
 //!
 //! How it is built:
 //!
-//! - `collection` holds the documents of one collection and its unique values; `write`, `search`
-//!   and `schema` are what is done with them. All of it is plain synchronous code on `&mut` values.
+//! - `collection` holds the documents of one collection and its unique values; `write`,
+//!   `matching`, `schema`, `search`, `aggregate`, `group`, `scan` and `explain` are what is done
+//!   with them. All of it is plain synchronous code on `&mut` values.
 //! - `state` is all collections, each behind an `Arc`: a copy of the state costs one pointer per
 //!   collection, and the first write to a shared collection copies its tree of pointers.
 //! - `shared` is the committed state, behind a lock that is never held across an await, and the
@@ -17,7 +18,12 @@
 //! transaction pays for a copy of each collection that it writes to. Searches look at every
 //! document of their collection, and writes wait for them.
 
+mod aggregate;
 mod collection;
+mod explain;
+mod group;
+mod matching;
+mod scan;
 mod schema;
 mod search;
 mod shared;
@@ -33,11 +39,15 @@ use async_trait::async_trait;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Operation, Result};
 use crate::model::{CollectionName, RawDocument};
+use crate::query::Functions;
 use crate::store::{
-    BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities, CollectionDescription, CountRequest,
-    EnsureReport, EnsureRequest, FindRequest, Health, Load, LoadRequest, Page, Receipt, Save,
-    SaveRequest, Schema, Search, ServerInfo, Store, Transact, Transaction,
+    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
+    Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Store,
+    Transact, Transaction,
 };
+use scan::{MemoryScan, Owner};
 use shared::Shared;
 
 /// How long a writer waits for the writers before it, unless told otherwise.
@@ -52,6 +62,8 @@ pub struct MemoryOptions {
     /// How long a write waits for an open transaction to end before it fails with `Contended`:
     /// 5 seconds by default.
     pub wait: Duration,
+    /// What filters may call: nothing by default.
+    pub functions: Functions,
 }
 
 impl Default for MemoryOptions {
@@ -59,12 +71,13 @@ impl Default for MemoryOptions {
         Self {
             clock: Arc::new(SystemClock),
             wait: DEFAULT_WAIT,
+            functions: Functions::new(),
         }
     }
 }
 
 impl MemoryOptions {
-    /// The system's clock and the default patience.
+    /// The system's clock, the default patience, and no functions.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -81,6 +94,15 @@ impl MemoryOptions {
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
+        self
+    }
+
+    /// Lets filters call these functions.
+    ///
+    /// A function runs while the store is locked for the call: it must not wait for the store.
+    #[must_use]
+    pub fn functions(mut self, functions: Functions) -> Self {
+        self.functions = functions;
         self
     }
 }
@@ -173,14 +195,49 @@ impl Bulk for MemoryStore {
 #[deny(clippy::missing_trait_methods)]
 impl Search for MemoryStore {
     async fn find(&self, request: FindRequest) -> Result<Page> {
-        let now = self.shared.now();
-        self.shared
-            .read(Operation::Find, |state| state.find(&request, now))
+        self.shared.ask(Operation::Find, |state, moment| {
+            state.find(&request, moment)
+        })
     }
 
     async fn count(&self, request: CountRequest) -> Result<u64> {
+        self.shared.ask(Operation::Count, |state, moment| {
+            state.count(&request, moment)
+        })
+    }
+
+    async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
+        self.shared.ask(Operation::Aggregate, |state, moment| {
+            state.aggregate(&request, moment)
+        })
+    }
+
+    async fn group(&self, request: GroupRequest) -> Result<Groups> {
+        self.shared.ask(Operation::Group, |state, moment| {
+            state.group(&request, moment)
+        })
+    }
+
+    async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
+        let found = self.shared.ask(Operation::Scan, |state, moment| {
+            state.scan(&request, moment)
+        })?;
+        let owner = Owner::Store(self.shared.clone());
+        Ok(Box::new(MemoryScan::new(owner, found, request)))
+    }
+
+    async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
         self.shared
-            .read(Operation::Count, |state| state.count(&request))
+            .write(request.action.operation(), |state, moment| {
+                state.write_matching(&request, moment)
+            })
+            .await
+    }
+
+    async fn explain(&self, request: ExplainRequest) -> Result<Explanation> {
+        self.shared.ask(Operation::Explain, |state, moment| {
+            state.explain(&request, moment)
+        })
     }
 }
 

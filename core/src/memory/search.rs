@@ -1,83 +1,97 @@
 //! Pages and counts.
 
+use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::collection::{Collection, Stored};
+use super::shared::Moment;
 use crate::error::{Error, Result};
-use crate::model::{Key, Model, Routing, Timestamp};
+use crate::model::{Key, Model, Routing};
 use crate::query::{Cursor, Filter, Matcher, Placer, Position};
-use crate::store::{CountRequest, FindRequest, MAX_PAGE, Page, Total, TotalCount};
+use crate::store::{CountRequest, FindRequest, MAX_PAGE, Page, PageStart, Total, TotalCount};
 
-type Entry<'a> = (&'a Key, &'a Arc<Stored>);
+/// A document among the others.
+pub(super) type Entry<'a> = (&'a Key, &'a Arc<Stored>);
 
 impl Collection {
-    pub(super) fn count(&self, request: &CountRequest) -> Result<u64> {
-        let hits = self.hits(&request.model, &request.filter, request.routing.as_ref())?;
+    pub(super) fn count(&self, request: &CountRequest, moment: &Moment) -> Result<u64> {
+        let CountRequest {
+            model,
+            filter,
+            routing,
+        } = request;
+        let hits = self.hits(model, filter, routing.as_ref(), moment)?;
         count(hits.among(self.documents.iter()), u64::MAX)
     }
 
-    pub(super) fn find(&self, request: &FindRequest, now: Timestamp) -> Result<Page> {
+    pub(super) fn find(&self, request: &FindRequest, moment: &Moment) -> Result<Page> {
         check_window(request)?;
         let model = &request.model;
-        let hits = self.hits(model, &request.filter, request.routing.as_ref())?;
+        let hits = self.hits(model, &request.filter, request.routing.as_ref(), moment)?;
         let placer = Placer::new(&request.sort, model)?;
-        let after = request
-            .after
-            .as_ref()
+        let place = request
+            .start
+            .cursor()
             .map(|cursor| position(cursor, request));
-        let after = after.transpose()?;
+        let place = place.transpose()?;
+        let backward = request.start.is_backward();
         let total = match request.total {
             Total::None => None,
             Total::Exact => Some(total(&hits, self, u64::MAX)?),
             Total::AtMost(most) => Some(total(&hits, self, most)?),
         };
-        // One more than the page tells whether anything follows it.
+        // One more than the page tells whether anything lies beyond it.
         let wanted = request.limit + 1;
-        let mut found: Vec<(Position, Entry<'_>)> = if request.sort.is_empty() {
+        let mut found: Vec<(Position, Entry<'_>)> = if request.sort.is_empty() && !backward {
             // The documents are kept in this very order, so the page can be cut out of it.
-            let start = after.map_or(Bound::Unbounded, |p| Bound::Excluded(&p.key));
+            let start = place.map_or(Bound::Unbounded, |p| Bound::Excluded(&p.key));
             let range = self.documents.range::<Key, _>((start, Bound::Unbounded));
             hits.among(range)
                 .skip(request.offset)
                 .take(wanted)
-                .map(|entry| place(&placer, entry?))
+                .map(|entry| place_of(&placer, entry?))
                 .collect::<Result<_>>()?
         } else {
             let all = hits.among(self.documents.iter());
             let mut all: Vec<_> = all
-                .map(|entry| place(&placer, entry?))
+                .map(|entry| place_of(&placer, entry?))
                 .collect::<Result<_>>()?;
-            if let Some(after) = after {
-                all.retain(|(position, _)| placer.compare(position, after).is_gt());
+            if let Some(place) = place {
+                let side = if backward {
+                    Ordering::Less
+                } else {
+                    Ordering::Greater
+                };
+                all.retain(|(position, _)| placer.compare(position, place) == side);
             }
             all.sort_unstable_by(|(a, _), (b, _)| placer.compare(a, b));
+            if backward {
+                all.reverse();
+            }
             all.into_iter().skip(request.offset).take(wanted).collect()
         };
         let more = found.len() > request.limit;
         found.truncate(request.limit);
+        if backward {
+            found.reverse();
+        }
+        let now = moment.now();
         let documents = found
             .iter()
             .map(|(_, (key, stored))| stored.hand_out(key, &request.source, now));
         let documents = documents.collect::<Result<_>>()?;
-        let last = found.pop().filter(|_| more);
-        let next = last.map(|(position, _)| {
-            Cursor::new(
-                position,
-                model.name(),
-                &request.filter,
-                &request.sort,
-                request.routing.as_ref(),
-            )
-        });
-        Ok(Page::new(documents, next, total))
+        let first = found.first().map(|(position, _)| position.clone());
+        let last = found.pop().map(|(position, _)| position);
+        Ok(Page::new(documents, total).with_cursors(request, first, last, more))
     }
 
-    fn hits<'q>(
+    pub(super) fn hits<'q>(
         &self,
-        model: &Model,
+        model: &Arc<Model>,
         filter: &Filter,
         routing: Option<&'q Routing>,
+        moment: &Moment,
     ) -> Result<Hits<'q>> {
         if routing.is_some() && !self.model.is_routed() {
             return Err(Error::invalid(format!(
@@ -86,33 +100,38 @@ impl Collection {
             )));
         }
         Ok(Hits {
-            matcher: Matcher::new(filter, model)?,
+            matcher: Matcher::new(filter, model)?.with_functions(moment.functions().clone()),
             routing,
         })
     }
 }
 
 /// Which documents a query is about.
-struct Hits<'q> {
+pub(super) struct Hits<'q> {
     matcher: Matcher,
     routing: Option<&'q Routing>,
 }
 
 impl Hits<'_> {
-    fn among<'a>(
+    pub(super) fn among<'a>(
         &self,
         documents: impl Iterator<Item = Entry<'a>>,
     ) -> impl Iterator<Item = Result<Entry<'a>>> {
         documents
             .filter(|(key, _)| self.routing.is_none() || key.routing() == self.routing)
             .filter_map(|entry| match entry.1.object() {
-                Ok(object) => self.matcher.matches(object).then_some(Ok(entry)),
+                Ok(object) => match self.matcher.matches(entry.0, object) {
+                    Ok(true) => Some(Ok(entry)),
+                    Ok(false) => None,
+                    Err(error) => Some(Err(error)),
+                },
                 Err(error) => Some(Err(error.with_key(entry.0.clone()))),
             })
     }
 }
 
-fn place<'a>(placer: &Placer, entry: Entry<'a>) -> Result<(Position, Entry<'a>)> {
+/// The place of a document in the order of a query, with the document.
+pub(super) fn place_of<'a>(placer: &Placer, entry: Entry<'a>) -> Result<(Position, Entry<'a>)> {
     let (key, stored) = entry;
     Ok((placer.place(key, stored.object()?), entry))
 }
@@ -159,8 +178,10 @@ fn check_window(request: &FindRequest) -> Result<()> {
             "page of {limit} documents was asked for, allowed are 1 to {MAX_PAGE}"
         )));
     }
-    if offset > 0 && request.after.is_some() {
-        return Err(Error::invalid("page has both an offset and a cursor"));
+    if offset > 0 && request.start != PageStart::First {
+        return Err(Error::invalid(
+            "page has an offset, which only counts from the beginning of a query",
+        ));
     }
     if offset.saturating_add(limit) > MAX_PAGE {
         return Err(Error::invalid(format!(
@@ -169,4 +190,14 @@ fn check_window(request: &FindRequest) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Refuses sizes that the check layer refuses as well: without it they would go unnoticed here.
+pub(super) fn in_range(what: &str, size: usize, most: usize) -> Result<()> {
+    if (1..=most).contains(&size) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{what} {size}, allowed are 1 to {most}"
+    )))
 }

@@ -12,7 +12,8 @@ use super::transaction::Scope;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::model::{Timestamp, Version};
-use crate::store::Capabilities;
+use crate::query::Functions;
+use crate::store::{Capabilities, FunctionSupport};
 
 /// What all clones of a store share.
 ///
@@ -29,10 +30,12 @@ pub(super) struct Shared {
     capabilities: Capabilities,
 }
 
-/// Where a write takes its time and the version of a new document from.
+/// What a call needs besides the documents: the time, the version of a new document, and the
+/// functions that filters call.
 #[derive(Debug)]
 pub(super) struct Moment {
     clock: Arc<dyn Clock>,
+    functions: Functions,
     /// The incarnation of the next document created. It starts at random, so that the versions of
     /// another store do not match, and goes up, so that no id gets one twice.
     incarnation: AtomicU32,
@@ -41,6 +44,10 @@ pub(super) struct Moment {
 impl Moment {
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    pub(super) fn functions(&self) -> &Functions {
+        &self.functions
     }
 
     pub(super) fn first_version(&self) -> Version {
@@ -58,6 +65,14 @@ impl Shared {
         capabilities.savepoints = true;
         capabilities.atomic_bulk = true;
         capabilities.unique_fields = true;
+        capabilities.backward_pages = true;
+        capabilities.text_search = true;
+        capabilities.nested_filters = true;
+        capabilities.functions = FunctionSupport::from(&options.functions);
+        capabilities.aggregations = true;
+        capabilities.groups = true;
+        capabilities.scans = true;
+        capabilities.matching_writes = true;
         let [a, b, c, d, ..] = *uuid::Uuid::new_v4().as_bytes();
         Self {
             committed: RwLock::default(),
@@ -66,6 +81,7 @@ impl Shared {
             closed: AtomicBool::new(false),
             moment: Moment {
                 clock: options.clock,
+                functions: options.functions,
                 incarnation: AtomicU32::new(u32::from_le_bytes([a, b, c, d])),
             },
             wait: options.wait,
@@ -101,6 +117,15 @@ impl Shared {
                 )
             })
             .map_err(|e| e.with_operation(operation))
+    }
+
+    /// Answers a question from the committed state.
+    pub(super) fn ask<T>(
+        &self,
+        operation: Operation,
+        answer: impl FnOnce(&State, &Moment) -> Result<T>,
+    ) -> Result<T> {
+        self.read(operation, |state| answer(state, &self.moment))
     }
 
     /// Changes the committed state when it is this call's turn. `change` undoes what it did before

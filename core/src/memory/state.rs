@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::collection::Collection;
+use super::scan::Found;
 use super::shared::Moment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{CollectionName, RawDocument, Timestamp};
 use crate::store::{
-    BulkReply, BulkRequest, CollectionDescription, CountRequest, FindRequest, LoadRequest, Page,
-    Receipt, SaveRequest,
+    AggregateReply, AggregateRequest, BulkReply, BulkRequest, CollectionDescription, CountRequest,
+    ExplainRequest, Explanation, FindRequest, GroupRequest, Groups, LoadRequest, MatchingReply,
+    MatchingRequest, Page, Receipt, SaveRequest, ScanRequest,
 };
 
 /// All collections. A clone shares them until one of the two writes.
@@ -77,17 +79,51 @@ impl State {
         Ok(BulkReply::new(outcomes))
     }
 
-    pub(super) fn find(&self, request: &FindRequest, now: Timestamp) -> Result<Page> {
-        let name = request.model.name();
-        self.collection(name)?
-            .find(request, now)
-            .map_err(|e| e.with_collection(name.clone()))
+    /// Asks a collection, and names it in errors.
+    fn ask<T>(
+        &self,
+        name: &CollectionName,
+        ask: impl FnOnce(&Collection) -> Result<T>,
+    ) -> Result<T> {
+        ask(self.collection(name)?).map_err(|e| e.with_collection(name.clone()))
     }
 
-    pub(super) fn count(&self, request: &CountRequest) -> Result<u64> {
+    pub(super) fn find(&self, request: &FindRequest, moment: &Moment) -> Result<Page> {
+        self.ask(request.model.name(), |c| c.find(request, moment))
+    }
+
+    pub(super) fn count(&self, request: &CountRequest, moment: &Moment) -> Result<u64> {
+        self.ask(request.model.name(), |c| c.count(request, moment))
+    }
+
+    pub(super) fn aggregate(
+        &self,
+        request: &AggregateRequest,
+        moment: &Moment,
+    ) -> Result<AggregateReply> {
+        self.ask(request.model.name(), |c| c.aggregate(request, moment))
+    }
+
+    pub(super) fn group(&self, request: &GroupRequest, moment: &Moment) -> Result<Groups> {
+        self.ask(request.model.name(), |c| c.group(request, moment))
+    }
+
+    pub(super) fn scan(&self, request: &ScanRequest, moment: &Moment) -> Result<Found> {
+        self.ask(request.model.name(), |c| c.scan(request, moment))
+    }
+
+    pub(super) fn explain(&self, request: &ExplainRequest, moment: &Moment) -> Result<Explanation> {
+        self.ask(request.model().name(), |c| c.explain(request, moment))
+    }
+
+    pub(super) fn write_matching(
+        &mut self,
+        request: &MatchingRequest,
+        moment: &Moment,
+    ) -> Result<MatchingReply> {
         let name = request.model.name();
-        self.collection(name)?
-            .count(request)
+        self.collection_mut(name)?
+            .write_matching(request, moment)
             .map_err(|e| e.with_collection(name.clone()))
     }
 

@@ -10,15 +10,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::scan::{MemoryScan, Owner};
 use super::server_info;
-use super::shared::{Shared, Turn};
+use super::shared::{Moment, Shared, Turn};
 use super::state::State;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::model::{CollectionName, RawDocument};
+use crate::model::{CollectionName, RawDocument, Timestamp};
 use crate::store::{
-    BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities, CollectionDescription, CountRequest,
-    EnsureReport, EnsureRequest, FindRequest, Health, Load, LoadRequest, Page, Receipt, Save,
-    SaveRequest, Schema, Search, ServerInfo, Store, Transact, Transaction,
+    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
+    Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Store,
+    Transact, Transaction,
 };
 
 /// One transaction or savepoint, open or over.
@@ -159,6 +162,31 @@ impl Scope {
             outcome
         });
         outcome.map_err(|e| e.with_operation(operation))
+    }
+
+    /// Answers a question from the scope's copy of the state.
+    fn ask<T>(
+        &self,
+        operation: Operation,
+        answer: impl FnOnce(&State, &Moment) -> Result<T>,
+    ) -> Result<T> {
+        self.call(operation, |state, shared| answer(state, shared.moment()))
+    }
+
+    /// The time, if the scope takes calls.
+    pub(super) fn now(&self) -> Result<Timestamp> {
+        self.enter().map(|_| self.shared.now())
+    }
+
+    fn write_matching(&self, request: &MatchingRequest) -> Result<MatchingReply> {
+        self.judged(
+            request.action.operation(),
+            |state, shared| state.write_matching(request, shared.moment()),
+            |outcome| match outcome {
+                Ok(reply) => reply.failures.iter().any(|(_, error)| is_violation(error)),
+                Err(error) => is_violation(error),
+            },
+        )
     }
 
     fn bulk(&self, request: &BulkRequest) -> Result<BulkReply> {
@@ -313,14 +341,45 @@ impl Bulk for MemoryTransaction {
 #[deny(clippy::missing_trait_methods)]
 impl Search for MemoryTransaction {
     async fn find(&self, request: FindRequest) -> Result<Page> {
-        self.scope.call(Operation::Find, |state, shared| {
-            state.find(&request, shared.now())
+        self.scope.ask(Operation::Find, |state, moment| {
+            state.find(&request, moment)
         })
     }
 
     async fn count(&self, request: CountRequest) -> Result<u64> {
-        self.scope
-            .call(Operation::Count, |state, _| state.count(&request))
+        self.scope.ask(Operation::Count, |state, moment| {
+            state.count(&request, moment)
+        })
+    }
+
+    async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
+        self.scope.ask(Operation::Aggregate, |state, moment| {
+            state.aggregate(&request, moment)
+        })
+    }
+
+    async fn group(&self, request: GroupRequest) -> Result<Groups> {
+        self.scope.ask(Operation::Group, |state, moment| {
+            state.group(&request, moment)
+        })
+    }
+
+    async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
+        let found = self.scope.ask(Operation::Scan, |state, moment| {
+            state.scan(&request, moment)
+        })?;
+        let owner = Owner::Transaction(self.scope.clone());
+        Ok(Box::new(MemoryScan::new(owner, found, request)))
+    }
+
+    async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
+        self.scope.write_matching(&request)
+    }
+
+    async fn explain(&self, request: ExplainRequest) -> Result<Explanation> {
+        self.scope.ask(Operation::Explain, |state, moment| {
+            state.explain(&request, moment)
+        })
     }
 }
 

@@ -252,6 +252,30 @@ impl Model {
         })
     }
 
+    /// The model of the objects of a nested field: what is declared within it, with paths that
+    /// begin there. It has no indexes, and every field may hold several values.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, naming field and collection, if the model does not declare the field.
+    pub fn of_nested(&self, field: &FieldPath) -> Result<Self> {
+        self.require(field)?;
+        let within = self.fields.values().filter_map(|declared| {
+            let path = declared.path.relative_to(field).ok()?;
+            let mut relative = FieldDeclaration::new(path.clone(), declared.kind).many();
+            relative.secret = declared.secret;
+            Some((path, relative))
+        });
+        Ok(Self {
+            name: self.name.clone(),
+            routed: false,
+            fields: within.collect(),
+            created: None,
+            updated: None,
+            unknown: self.unknown,
+        })
+    }
+
     /// The field that holds the time of creation, if any.
     #[must_use]
     pub fn created(&self) -> Option<&FieldPath> {

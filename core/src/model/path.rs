@@ -102,6 +102,21 @@ impl FieldPath {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 
+    /// The part of this path under `ancestor`.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if it does not lie under it.
+    pub fn relative_to(&self, ancestor: &Self) -> Result<Self> {
+        let rest = self.0.strip_prefix(&*ancestor.0);
+        match rest.and_then(|rest| rest.strip_prefix('.')) {
+            Some(rest) => Ok(Self(rest.into())),
+            None => Err(Error::invalid(format!(
+                "field {self} does not lie within {ancestor}"
+            ))),
+        }
+    }
+
     /// Whether one of the two paths is the other or lies under it.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {

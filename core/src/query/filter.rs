@@ -4,13 +4,9 @@ use std::ops::Bound;
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
-use crate::model::{FieldPath, MAX_DEPTH, MAX_KEYWORD_BYTES, Model, Scalar};
-
-/// Most values of one `in` list.
-pub(crate) const MAX_IN_VALUES: usize = 1_000;
-/// Most nodes of one filter.
-pub(crate) const MAX_FILTER_NODES: usize = 1_000;
+use super::{Call, Words};
+use crate::error::Result;
+use crate::model::{DocumentId, FieldPath, Scalar};
 
 /// Which documents are meant, untyped. Typed field handles build the same.
 ///
@@ -56,17 +52,67 @@ pub enum Filter {
         /// The beginning.
         prefix: String,
     },
+    /// Some value of the keyword field matches this pattern; see [`Wildcard`](super::Wildcard).
+    Wildcard {
+        /// The field.
+        field: FieldPath,
+        /// The pattern.
+        pattern: String,
+    },
+    /// The text field has these words; see [`TextQuery`](super::TextQuery).
+    Text {
+        /// The field.
+        field: FieldPath,
+        /// The words, as text.
+        text: String,
+        /// Which of them the field must have.
+        words: Words,
+    },
     /// The field has a value.
     Exists {
         /// The field.
         field: FieldPath,
     },
+    /// The document's id is one of these, whichever its routing. An empty list matches nothing.
+    Ids(Vec<DocumentId>),
+    /// Some object of the nested field matches, taken for itself. The filter names fields by
+    /// their whole paths, and only fields under this one.
+    Nested {
+        /// The nested field.
+        field: FieldPath,
+        /// What one of its objects must match.
+        filter: Box<Filter>,
+    },
+    /// What a function makes of the document equals this value.
+    Call {
+        /// The call.
+        call: Call,
+        /// The value.
+        equals: Scalar,
+    },
+    /// A condition in the engine's own language.
+    Native(Native),
     /// All of these hold. An empty list matches everything.
     And(Vec<Filter>),
     /// Some of these holds. An empty list matches nothing.
     Or(Vec<Filter>),
     /// This does not hold.
     Not(Box<Filter>),
+}
+
+/// A condition in one engine's own language, for what filters cannot say.
+///
+/// Stores of SQL take a condition as it stands in `WHERE`, with a `?` for each value; the document
+/// is the row `d` with the columns `id`, `version` and `body`, and in routed collections
+/// `routing`. The text becomes part of the question as it is: never make it of a user's input.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Native {
+    /// The engine whose language it is, as its capabilities name it.
+    pub engine: String,
+    /// The condition.
+    pub condition: String,
+    /// The values that it refers to, in order.
+    pub values: Vec<Scalar>,
 }
 
 type Path<'a> = &'a str;
@@ -164,6 +210,82 @@ impl Filter {
         })
     }
 
+    /// Some value of the keyword field `field` matches `pattern`, in which `*` is any run of
+    /// characters and `?` one; see [`Wildcard`](super::Wildcard).
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if the path is not allowed.
+    pub fn wildcard(field: Path<'_>, pattern: impl Into<String>) -> Result<Self> {
+        Ok(Self::Wildcard {
+            field: FieldPath::new(field)?,
+            pattern: pattern.into(),
+        })
+    }
+
+    /// The text field `field` has words of `text`; see [`TextQuery`](super::TextQuery).
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if the path is not allowed.
+    pub fn text(field: Path<'_>, text: impl Into<String>, words: Words) -> Result<Self> {
+        Ok(Self::Text {
+            field: FieldPath::new(field)?,
+            text: text.into(),
+            words,
+        })
+    }
+
+    /// The document's id is one of `ids`.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if an id is not allowed.
+    pub fn ids<I: AsRef<str>>(ids: impl IntoIterator<Item = I>) -> Result<Self> {
+        let ids = ids.into_iter().map(DocumentId::new);
+        ids.collect::<Result<_>>().map(Self::Ids)
+    }
+
+    /// Some object of the nested field `field` matches `filter`, which names fields by their whole
+    /// paths.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if the path is not allowed.
+    pub fn nested(field: Path<'_>, filter: Self) -> Result<Self> {
+        Ok(Self::Nested {
+            field: FieldPath::new(field)?,
+            filter: Box::new(filter),
+        })
+    }
+
+    /// The function makes `true` of the document.
+    #[must_use]
+    pub fn call(call: Call) -> Self {
+        Self::call_eq(call, true)
+    }
+
+    /// What the function makes of the document equals `value`.
+    #[must_use]
+    pub fn call_eq(call: Call, value: impl Into<Scalar>) -> Self {
+        let equals = value.into();
+        Self::Call { call, equals }
+    }
+
+    /// A condition in the language of one engine; see [`Native`].
+    #[must_use]
+    pub fn native<V: Into<Scalar>>(
+        engine: impl Into<String>,
+        condition: impl Into<String>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        Self::Native(Native {
+            engine: engine.into(),
+            condition: condition.into(),
+            values: values.into_iter().map(Into::into).collect(),
+        })
+    }
+
     /// `field` has a value.
     ///
     /// # Errors
@@ -172,6 +294,39 @@ impl Filter {
     pub fn exists(field: Path<'_>) -> Result<Self> {
         let field = FieldPath::new(field)?;
         Ok(Self::Exists { field })
+    }
+
+    /// A filter of the objects of the nested field `nested`, with paths that begin within them.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if the filter names a field that does not lie within the nested one.
+    pub fn relative_to(&self, nested: &FieldPath) -> Result<Self> {
+        let mut filter = self.clone();
+        filter.cut_paths(nested)?;
+        Ok(filter)
+    }
+
+    fn cut_paths(&mut self, nested: &FieldPath) -> Result<()> {
+        match self {
+            Self::Eq { field, .. }
+            | Self::In { field, .. }
+            | Self::Range { field, .. }
+            | Self::Prefix { field, .. }
+            | Self::Wildcard { field, .. }
+            | Self::Text { field, .. }
+            | Self::Exists { field } => *field = field.relative_to(nested)?,
+            Self::Nested { field, filter } => {
+                *field = field.relative_to(nested)?;
+                filter.cut_paths(nested)?;
+            }
+            Self::And(all) | Self::Or(all) => {
+                all.iter_mut().try_for_each(|f| f.cut_paths(nested))?;
+            }
+            Self::Not(inner) => inner.cut_paths(nested)?,
+            Self::Ids(_) | Self::Call { .. } | Self::Native(_) => {}
+        }
+        Ok(())
     }
 
     /// Both hold.
@@ -205,66 +360,6 @@ impl Filter {
             (first, other) => Self::Or(vec![first, other]),
         }
     }
-
-    /// Checks the filter against a model and the limits; every store is handed checked filters.
-    ///
-    /// # Errors
-    ///
-    /// `Invalid`, naming the field, if it is not declared, if its kind does not take the value or
-    /// the comparison, if a keyword is longer than [`MAX_KEYWORD_BYTES`], if a number is not
-    /// finite, or if the filter is too deep or has too many nodes or values.
-    pub fn check(&self, model: &Model) -> Result<()> {
-        let mut nodes = 0;
-        self.check_node(model, 1, &mut nodes)
-    }
-
-    fn check_node(&self, model: &Model, depth: usize, nodes: &mut usize) -> Result<()> {
-        *nodes += 1;
-        if depth > MAX_DEPTH {
-            return Err(Error::invalid(format!(
-                "filter is nested deeper than {MAX_DEPTH} levels"
-            )));
-        }
-        if *nodes > MAX_FILTER_NODES {
-            return Err(Error::invalid(format!(
-                "filter has more than {MAX_FILTER_NODES} nodes"
-            )));
-        }
-        match self {
-            Self::Eq { field, value } => check_value(model, field, value),
-            Self::In { field, values } => {
-                if values.len() > MAX_IN_VALUES {
-                    return Err(Error::invalid(format!(
-                        "filter on field {field} lists {} values, allowed are {MAX_IN_VALUES}",
-                        values.len()
-                    )));
-                }
-                check_comparable(model, field)?;
-                values.iter().try_for_each(|v| check_value(model, field, v))
-            }
-            Self::Range {
-                field,
-                lower,
-                upper,
-            } => {
-                check_comparable(model, field)?;
-                for bound in [lower, upper] {
-                    if let Bound::Included(value) | Bound::Excluded(value) = bound {
-                        check_value(model, field, value)?;
-                    }
-                }
-                Ok(())
-            }
-            Self::Prefix { field, prefix } => {
-                check_value(model, field, &Scalar::from(prefix.as_str()))
-            }
-            Self::Exists { field } => model.require(field).map(drop),
-            Self::And(all) | Self::Or(all) => all
-                .iter()
-                .try_for_each(|f| f.check_node(model, depth + 1, nodes)),
-            Self::Not(inner) => inner.check_node(model, depth + 1, nodes),
-        }
-    }
 }
 
 impl std::ops::Not for Filter {
@@ -275,87 +370,5 @@ impl std::ops::Not for Filter {
             Self::Not(inner) => *inner,
             other => Self::Not(Box::new(other)),
         }
-    }
-}
-
-fn check_comparable(model: &Model, field: &FieldPath) -> Result<()> {
-    let declared = model.require(field)?;
-    if declared.kind.is_comparable() {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "field {field} is declared as {}, whose values are not compared",
-        declared.kind.as_str()
-    )))
-}
-
-fn check_value(model: &Model, field: &FieldPath, value: &Scalar) -> Result<()> {
-    check_comparable(model, field)?;
-    let kind = model.require(field)?.kind;
-    if !kind.takes(value) {
-        return Err(Error::invalid(format!(
-            "field {field} is declared as {} and is not compared with a value of type {}",
-            kind.as_str(),
-            value.type_name()
-        )));
-    }
-    match value {
-        Scalar::Text(text) if text.len() > MAX_KEYWORD_BYTES => Err(Error::invalid(format!(
-            "value for field {field} has {} bytes, allowed are {MAX_KEYWORD_BYTES}",
-            text.len()
-        ))),
-        Scalar::Float(x) if !x.is_finite() => Err(Error::invalid(format!(
-            "value for field {field} is {x}, which is not a finite number"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{FieldDeclaration, Kind};
-
-    #[test]
-    fn check_names_the_field() {
-        let model = Model::builder("a")
-            .field(FieldDeclaration::new("k".parse().unwrap(), Kind::Keyword))
-            .field(FieldDeclaration::new("n".parse().unwrap(), Kind::Integer))
-            .field(FieldDeclaration::new("t".parse().unwrap(), Kind::Text))
-            .build()
-            .unwrap();
-        let ok = [
-            Filter::all(),
-            Filter::eq("k", "x").unwrap(),
-            Filter::eq("n", 1.5).unwrap(),
-            Filter::is_in("k", Vec::<&str>::new()).unwrap(),
-            Filter::exists("t").unwrap(),
-            !Filter::prefix("k", "").unwrap(),
-        ];
-        for filter in ok {
-            filter.check(&model).unwrap();
-        }
-        let bad = [
-            ("z", Filter::eq("z", 1).unwrap()),
-            ("z", !Filter::exists("z").unwrap()),
-            ("k", Filter::eq("k", 1).unwrap()),
-            ("n", Filter::prefix("n", "1").unwrap()),
-            ("t", Filter::eq("t", "x").unwrap()),
-            ("t", Filter::is_in("t", Vec::<&str>::new()).unwrap()),
-            ("n", Filter::gt("n", f64::NAN).unwrap()),
-            ("k", Filter::eq("k", "x".repeat(1025)).unwrap()),
-        ];
-        for (field, filter) in bad {
-            let error = filter.check(&model).unwrap_err();
-            assert!(
-                error.to_string().contains(&format!("field {field}")),
-                "{error}"
-            );
-        }
-        let mut deep = Filter::eq("k", "x").unwrap();
-        for _ in 0..40 {
-            deep = Filter::And(vec![deep]);
-        }
-        assert!(deep.check(&model).unwrap_err().to_string().contains("32"));
     }
 }

@@ -16,26 +16,49 @@
 //!   its field is declared with. Only values that the kind takes
 //!   ([`Kind::takes`](crate::model::Kind::takes)) count where values are compared, sorted or kept
 //!   unique.
+//! - A wildcard pattern is compared with a whole value, character by character. Text is searched
+//!   by its words ([`TextQuery`]): a phrase within one value, other words in any value of the
+//!   field.
+//! - A nested filter holds if some object of the nested field matches it, taken for itself;
+//!   outside of one, the fields of nested objects are fields like any other.
+//! - A call holds if what the function makes equals the value; a function that makes nothing
+//!   equals nothing.
 //! - `exists` holds if there is any value, whichever type it has; for text and bytes if there is
 //!   some string; for objects and nested ones if there is some object that is not null, even an
 //!   empty one.
 //! - Ascending sort uses the least value of a field, descending the greatest; documents without a
 //!   value come last unless asked otherwise, in both directions; ties break by the bytes of the
 //!   id and then of the routing, ascending.
+//! - What an aggregation computes is said at each [`Aggregation`]; [`Aggregator`] computes it.
 
+mod aggregating;
+mod aggregation;
+mod check;
 mod cursor;
 mod filter;
+mod function;
 mod matching;
 mod ordering;
 mod projection;
 mod sort;
 mod source;
+mod text;
 mod values;
+mod wildcard;
 
+pub use aggregating::Aggregator;
+pub(crate) use aggregating::Ordered;
+pub use aggregation::{
+    Aggregation, Aggregations, CalendarUnit, DateInterval, MAX_AGGREGATIONS, MAX_BUCKETS,
+    MAX_TOP_HITS, TermsOrder,
+};
 pub use cursor::{Cursor, Position};
-pub use filter::Filter;
+pub use filter::{Filter, Native};
+pub use function::{Argument, Call, Function, FunctionName, Functions, MAX_ARGUMENTS};
 pub use matching::Matcher;
 pub use ordering::Placer;
 pub use sort::{MissingValues, Order, Sort, SortTarget};
-pub use source::SourceFilter;
+pub use source::{FieldPattern, SourceFilter};
+pub use text::{MAX_WORDS, TextQuery, Words, words};
 pub use values::FieldReader;
+pub use wildcard::{MAX_WILDCARDS, Wildcard, WildcardToken};

@@ -1,12 +1,11 @@
 //! What a source filter means.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use super::SourceFilter;
+use super::source::name_matches;
 use crate::error::Result;
-use crate::model::{Body, FieldPath};
+use crate::model::Body;
 
 impl SourceFilter {
     /// The selected part of a body.
@@ -29,79 +28,84 @@ impl SourceFilter {
     /// # Ok::<(), strongroom_core::Error>(())
     /// ```
     pub fn apply(&self, body: &Body) -> Result<Body> {
+        let (Self::Include(patterns) | Self::Exclude(patterns)) = self else {
+            return Ok(body.clone());
+        };
+        let names = patterns.iter().map(|p| p.segments().collect::<Vec<_>>());
+        let names: Vec<_> = names.collect();
+        let patterns = names.iter().map(Vec::as_slice).collect();
+        let object = body.to_object()?;
         let part = match self {
-            Self::All => return Ok(body.clone()),
-            Self::Include(paths) => include(body.to_object()?, &Branch::of(paths)),
-            Self::Exclude(paths) => exclude(body.to_object()?, &Branch::of(paths)),
+            Self::Exclude(_) => exclude(object, &patterns),
+            _ => include(object, &patterns),
         };
         Body::encode(&part)
     }
 }
 
-/// Paths as a tree of names.
-#[derive(Default)]
-struct Branch<'a> {
-    /// A path ends here: everything below is meant.
-    whole: bool,
-    names: BTreeMap<&'a str, Branch<'a>>,
+/// What is left of each pattern on the way down; an empty one selects everything from here on.
+type Patterns<'a> = Vec<&'a [&'a str]>;
+
+/// What is left of the patterns under a member of this name.
+fn below<'a>(patterns: &Patterns<'a>, name: &str) -> Patterns<'a> {
+    let patterns = patterns.iter().filter_map(|pattern| {
+        let (first, rest) = pattern.split_first()?;
+        name_matches(first, name).then_some(rest)
+    });
+    patterns.collect()
 }
 
-impl<'a> Branch<'a> {
-    fn of(paths: &'a [FieldPath]) -> Self {
-        let mut root = Self::default();
-        for path in paths {
-            let mut at = &mut root;
-            for name in path.segments() {
-                at = at.names.entry(name).or_default();
-            }
-            at.whole = true;
-        }
-        root
-    }
+fn is_whole(patterns: &Patterns<'_>) -> bool {
+    patterns.iter().any(|pattern| pattern.is_empty())
 }
 
-fn include(object: Map<String, Value>, branch: &Branch<'_>) -> Map<String, Value> {
+fn include(object: Map<String, Value>, patterns: &Patterns<'_>) -> Map<String, Value> {
     let members = object.into_iter().filter_map(|(name, value)| {
-        let below = branch.names.get(name.as_str())?;
-        include_value(value, below).map(|value| (name, value))
+        let below = below(patterns, &name);
+        include_value(value, &below).map(|value| (name, value))
     });
     members.collect()
 }
 
-/// `None` if a longer path leads into something that has no members.
-fn include_value(value: Value, branch: &Branch<'_>) -> Option<Value> {
-    if branch.whole {
+/// `None` if nothing is selected, or if a longer path leads into something without members.
+fn include_value(value: Value, patterns: &Patterns<'_>) -> Option<Value> {
+    if is_whole(patterns) {
         return Some(value);
     }
+    if patterns.is_empty() {
+        return None;
+    }
     match value {
-        Value::Object(object) => Some(Value::Object(include(object, branch))),
+        Value::Object(object) => Some(Value::Object(include(object, patterns))),
         Value::Array(items) => {
             let items = items.into_iter();
-            let kept = items.filter_map(|item| include_value(item, branch));
+            let kept = items.filter_map(|item| include_value(item, patterns));
             Some(Value::Array(kept.collect()))
         }
         _ => None,
     }
 }
 
-fn exclude(object: Map<String, Value>, branch: &Branch<'_>) -> Map<String, Value> {
+fn exclude(object: Map<String, Value>, patterns: &Patterns<'_>) -> Map<String, Value> {
     let members = object.into_iter().filter_map(|(name, value)| {
-        let value = match branch.names.get(name.as_str()) {
-            None => value,
-            Some(below) if below.whole => return None,
-            Some(below) => exclude_value(value, below),
-        };
-        Some((name, value))
+        let below = below(patterns, &name);
+        if is_whole(&below) {
+            return None;
+        }
+        Some((name, exclude_value(value, &below)))
     });
     members.collect()
 }
 
-fn exclude_value(value: Value, branch: &Branch<'_>) -> Value {
+fn exclude_value(value: Value, patterns: &Patterns<'_>) -> Value {
+    if patterns.is_empty() {
+        return value;
+    }
     match value {
-        Value::Object(object) => Value::Object(exclude(object, branch)),
+        Value::Object(object) => Value::Object(exclude(object, patterns)),
         Value::Array(items) => {
             let items = items.into_iter();
-            Value::Array(items.map(|item| exclude_value(item, branch)).collect())
+            Value::Array(items.map(|item| exclude_value(item, patterns)).collect())
         }
         other => other,
     }
@@ -113,7 +117,10 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn paths(paths: &[&str]) -> Vec<FieldPath> {
+    use crate::model::FieldPath;
+    use crate::query::FieldPattern;
+
+    fn paths(paths: &[&str]) -> Vec<FieldPattern> {
         paths.iter().map(|p| p.parse().unwrap()).collect()
     }
 
@@ -139,6 +146,9 @@ mod tests {
             (vec!["l.x"], json!({"l":[{"x":1},{},[{"x":4}]]})),
             (vec!["a.z", "n.z", "z"], json!({})),
             (vec![], json!({})),
+            (vec!["*"], body.clone()),
+            (vec!["b.*.e", "a*"], json!({"a":1,"b":{"d":{"e":3}}})),
+            (vec!["*.y"], json!({"b":{},"l":[{"y":2},{"y":3},[{}]]})),
         ] {
             check(&SourceFilter::Include(paths(&include)), &body, &wanted);
         }
@@ -156,6 +166,10 @@ mod tests {
             ),
             (vec!["b.c", "b.d", "l"], json!({"a":1,"b":{}})),
             (vec!["l.x", "b"], json!({"a":1,"l":[{"y":2},7,[{}]]})),
+            (
+                vec!["*.x", "b.*"],
+                json!({"a":1,"b":{},"l":[{"y":2},7,[{}]]}),
+            ),
         ] {
             check(&SourceFilter::Exclude(paths(&exclude)), &body, &wanted);
         }
@@ -167,7 +181,7 @@ mod tests {
         /// What a filter says it covers is there whole, or nowhere in the body.
         #[test]
         fn covered_fields_are_whole(
-            picked in proptest::collection::vec("[ab](\\.[ab]){0,2}", 0..4),
+            picked in proptest::collection::vec("[ab*](\\.[ab*]){0,2}", 0..4),
             asked in "[ab](\\.[ab]){0,2}",
             leaves in proptest::collection::vec(("[ab](\\.[ab]){0,2}", 0..9), 0..6),
         ) {
@@ -185,7 +199,7 @@ mod tests {
             let whole = Value::Object(body);
             let asked: FieldPath = asked.parse().unwrap();
             let pointer = format!("/{}", asked.as_str().replace('.', "/"));
-            let picked: Vec<FieldPath> = picked.iter().map(|p| p.parse().unwrap()).collect();
+            let picked: Vec<FieldPattern> = picked.iter().map(|p| p.parse().unwrap()).collect();
             for filter in [SourceFilter::Include(picked.clone()), SourceFilter::Exclude(picked)] {
                 let part = filter.apply(&Body::encode(&whole).unwrap()).unwrap();
                 let part: Value = part.decode().unwrap();

@@ -37,6 +37,44 @@ impl FieldReader {
         Ok(Self::of(path, model.require(path)?.kind))
     }
 
+    /// A reader of the field at `path` in single objects of the nested field, or in whole bodies.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, naming the field, if the model does not declare it.
+    pub(crate) fn within(
+        model: &Model,
+        path: &FieldPath,
+        nested: Option<&FieldPath>,
+    ) -> Result<Self> {
+        let mut reader = Self::new(model, path)?;
+        let above = nested.map_or(0, |nested| nested.segments().count());
+        reader.names.drain(..above.min(reader.names.len()));
+        Ok(reader)
+    }
+
+    /// The texts of the field, whatever its kind.
+    #[must_use]
+    pub fn texts<'o>(&self, object: &'o Map<String, Value>) -> Vec<&'o str> {
+        let mut texts = Vec::new();
+        member(object, &self.names, &mut |leaf| {
+            texts.extend(leaf.as_str());
+            false
+        });
+        texts
+    }
+
+    /// The objects of the field, each by itself.
+    #[must_use]
+    pub fn objects<'o>(&self, object: &'o Map<String, Value>) -> Vec<&'o Map<String, Value>> {
+        let mut objects = Vec::new();
+        member(object, &self.names, &mut |leaf| {
+            objects.extend(leaf.as_object());
+            false
+        });
+        objects
+    }
+
     /// A reader of a field of this kind.
     #[must_use]
     pub fn of(path: &FieldPath, kind: Kind) -> Self {
@@ -101,10 +139,10 @@ impl FieldReader {
     }
 }
 
-fn member(
-    object: &Map<String, Value>,
+fn member<'o>(
+    object: &'o Map<String, Value>,
     names: &[Box<str>],
-    visit: &mut dyn FnMut(&Value) -> bool,
+    visit: &mut dyn FnMut(&'o Value) -> bool,
 ) -> bool {
     names.split_first().is_some_and(|(name, rest)| {
         object
@@ -114,7 +152,11 @@ fn member(
 }
 
 /// Visits what is at the end of the path, through arrays at any place, until `visit` answers true.
-fn descend(value: &Value, names: &[Box<str>], visit: &mut dyn FnMut(&Value) -> bool) -> bool {
+fn descend<'o>(
+    value: &'o Value,
+    names: &[Box<str>],
+    visit: &mut dyn FnMut(&'o Value) -> bool,
+) -> bool {
     match value {
         Value::Null => false,
         Value::Array(items) => items.iter().any(|item| descend(item, names, visit)),

@@ -1,6 +1,9 @@
 //! What a store can do.
 
+use std::collections::BTreeSet;
+
 use crate::model::MAX_BODY_BYTES;
+use crate::query::{FunctionName, Functions};
 
 /// Who writes created and updated stamps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,6 +14,25 @@ pub enum Stamping {
     Handle,
     /// The store, by the engine's clock, in the same step as the write.
     Store,
+}
+
+/// Which functions filters may call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FunctionSupport {
+    /// None.
+    #[default]
+    None,
+    /// Those that were registered with the store, by these names.
+    Registered(BTreeSet<FunctionName>),
+    /// Those that the server has: only it can tell which.
+    Server,
+}
+
+impl From<&Functions> for FunctionSupport {
+    fn from(functions: &Functions) -> Self {
+        Self::Registered(functions.names().cloned().collect())
+    }
 }
 
 /// What a store can do. An adapter starts from [`Capabilities::new`], which grants nothing that is
@@ -29,6 +51,24 @@ pub struct Capabilities {
     pub atomic_bulk: bool,
     /// Unique fields.
     pub unique_fields: bool,
+    /// Pages from a place backwards, and from the end.
+    pub backward_pages: bool,
+    /// Filters by the words of text.
+    pub text_search: bool,
+    /// Filters by the objects of nested fields, one by one.
+    pub nested_filters: bool,
+    /// Which functions filters may call.
+    pub functions: FunctionSupport,
+    /// Conditions in the engine's own language.
+    pub native_filters: bool,
+    /// Aggregations.
+    pub aggregations: bool,
+    /// The first documents of each group.
+    pub groups: bool,
+    /// Scans of one state of the data.
+    pub scans: bool,
+    /// Writes of what matches.
+    pub matching_writes: bool,
     /// Searches may lag behind writes until a refresh.
     pub search_lags: bool,
     /// Other calls may read while a transaction is open. Where not, they wait for its end.
@@ -58,6 +98,15 @@ impl Capabilities {
             savepoints: false,
             atomic_bulk: false,
             unique_fields: false,
+            backward_pages: false,
+            text_search: false,
+            nested_filters: false,
+            functions: FunctionSupport::None,
+            native_filters: false,
+            aggregations: false,
+            groups: false,
+            scans: false,
+            matching_writes: false,
             search_lags: false,
             reads_beside_transactions: true,
             durable: false,

@@ -6,9 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Bulk, BulkReply, BulkRequest, Capabilities, CollectionDescription, CountRequest, EnsureReport,
-    EnsureRequest, FindRequest, Health, Load, LoadRequest, Page, Receipt, Save, SaveRequest,
-    Schema, Search, ServerInfo, Store, Transact,
+    AggregateReply, AggregateRequest, Bulk, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
+    Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Store,
+    Transact,
 };
 use crate::error::Result;
 use crate::model::{CollectionName, RawDocument};
@@ -46,6 +48,26 @@ impl<S: Search + ?Sized> Search for Arc<S> {
 
     async fn count(&self, request: CountRequest) -> Result<u64> {
         (**self).count(request).await
+    }
+
+    async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
+        (**self).aggregate(request).await
+    }
+
+    async fn group(&self, request: GroupRequest) -> Result<Groups> {
+        (**self).group(request).await
+    }
+
+    async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
+        (**self).scan(request).await
+    }
+
+    async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
+        (**self).write_matching(request).await
+    }
+
+    async fn explain(&self, request: ExplainRequest) -> Result<Explanation> {
+        (**self).explain(request).await
     }
 }
 

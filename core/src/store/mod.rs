@@ -9,12 +9,17 @@
 //! Requests are checked before they reach an adapter (see [`layers`](crate::layers)): names, ids,
 //! paths and versions by their types, filters, sorts, limits and routing by the check layer.
 
+mod aggregate;
 mod bulk;
 mod capabilities;
 mod decide;
+mod explain;
 mod forward;
+mod group;
 mod load;
+mod matching;
 mod save;
+mod scan;
 mod schema;
 mod search;
 mod transact;
@@ -26,13 +31,21 @@ use async_trait::async_trait;
 
 use crate::error::Result;
 
+pub use aggregate::{
+    AggregateReply, AggregateRequest, AggregateResult, AggregateResults, Bucket, Cardinality,
+    SingleBucket, Stats, Terms,
+};
 pub use bulk::{Bulk, BulkItem, BulkReply, BulkRequest};
-pub use capabilities::{Capabilities, Stamping};
+pub use capabilities::{Capabilities, FunctionSupport, Stamping};
 pub use decide::Intent;
+pub use explain::{ExplainRequest, ExplainedStatement, Explanation};
+pub use group::{Group, GroupRequest, Groups, MAX_GROUPS, Ranked, Ranking};
 pub use load::{Load, LoadRequest};
+pub use matching::{MatchingAction, MatchingReply, MatchingRequest};
 pub use save::{Action, Effect, Receipt, Refresh, Save, SaveRequest, Stamps, Write};
+pub use scan::{Scan, ScanRequest};
 pub use schema::{CollectionDescription, EnsureReport, EnsureRequest, Health, Schema, ServerInfo};
-pub use search::{CountRequest, FindRequest, MAX_PAGE, Page, Search, Total, TotalCount};
+pub use search::{CountRequest, FindRequest, MAX_PAGE, Page, PageStart, Search, Total, TotalCount};
 pub use transact::{BeginOptions, Isolation, Transact, Transaction};
 
 /// The root of the family: everything that an engine does for documents.

@@ -21,12 +21,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use strongroom_core::model::{Body, CollectionName, Key, Model, RawDocument, Version, WriteId};
-use strongroom_core::query::{Cursor, Matcher, Placer, SourceFilter};
+use strongroom_core::query::{Matcher, Placer, SourceFilter};
 use strongroom_core::store::{
-    Action, Bulk, BulkItem, BulkReply, BulkRequest, Capabilities, CollectionDescription,
-    CountRequest, Effect, EnsureReport, EnsureRequest, FindRequest, Health, Intent, Load,
-    LoadRequest, Page, Receipt, Save, SaveRequest, Schema, Search, ServerInfo, Store, Total,
-    TotalCount, Transact, Write,
+    Action, AggregateReply, AggregateRequest, Bulk, BulkItem, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, Effect, EnsureReport, EnsureRequest, ExplainRequest,
+    Explanation, FindRequest, GroupRequest, Groups, Health, Intent, Load, LoadRequest,
+    MatchingReply, MatchingRequest, Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema,
+    Search, ServerInfo, Store, Total, TotalCount, Transact, Write,
 };
 use strongroom_core::{Error, ErrorKind, Result};
 
@@ -204,7 +205,8 @@ impl Search for ShelfStore {
         let mut found = Vec::new();
         for (key, stored) in &collection.documents {
             let object = stored.body.to_object()?;
-            if (routing.is_none() || key.routing() == routing.as_ref()) && matcher.matches(&object)
+            if (routing.is_none() || key.routing() == routing.as_ref())
+                && matcher.matches(key, &object)?
             {
                 found.push((placer.place(key, &object), key, stored));
             }
@@ -215,7 +217,7 @@ impl Search for ShelfStore {
             _ => Some(TotalCount { value, exact: true }),
         };
         found.sort_by(|(a, ..), (b, ..)| placer.compare(a, b));
-        if let Some(cursor) = &request.after {
+        if let Some(cursor) = request.start.cursor() {
             let after = cursor.position(model.name(), filter, sort, routing.as_ref())?;
             after.check(sort, model)?;
             found.retain(|(place, ..)| placer.compare(place, after).is_gt());
@@ -227,11 +229,9 @@ impl Search for ShelfStore {
             .iter()
             .map(|(_, key, stored)| Collection::hand_out(key, stored, &request.source))
             .collect::<Result<_>>()?;
-        let next = found
-            .pop()
-            .filter(|_| more)
-            .map(|(place, ..)| Cursor::new(place, model.name(), filter, sort, routing.as_ref()));
-        Ok(Page::new(documents, next, total))
+        let first = found.first().map(|(place, ..)| place.clone());
+        let last = found.pop().map(|(place, ..)| place);
+        Ok(Page::new(documents, total).with_cursors(&request, first, last, more))
     }
 
     async fn count(&self, request: CountRequest) -> Result<u64> {
@@ -241,9 +241,29 @@ impl Search for ShelfStore {
         let mut count = 0;
         for (key, stored) in &collection.documents {
             let routed = request.routing.is_none() || key.routing() == request.routing.as_ref();
-            count += u64::from(routed && matcher.matches_body(&stored.body)?);
+            count += u64::from(routed && matcher.matches_body(key, &stored.body)?);
         }
         Ok(count)
+    }
+
+    async fn aggregate(&self, _: AggregateRequest) -> Result<AggregateReply> {
+        Err(Error::unsupported("aggregations"))
+    }
+
+    async fn group(&self, _: GroupRequest) -> Result<Groups> {
+        Err(Error::unsupported("groups"))
+    }
+
+    async fn scan(&self, _: ScanRequest) -> Result<Box<dyn Scan>> {
+        Err(Error::unsupported("scans"))
+    }
+
+    async fn write_matching(&self, _: MatchingRequest) -> Result<MatchingReply> {
+        Err(Error::unsupported("writes of what matches"))
+    }
+
+    async fn explain(&self, _: ExplainRequest) -> Result<Explanation> {
+        Err(Error::unsupported("explanations"))
     }
 }
 

@@ -5,11 +5,11 @@ use std::ops::Bound;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::kinds::{Boolean, Comparable, Keyword, Mapped, Ordered};
+use super::kinds::{Boolean, Comparable, Keyword, Mapped, Nested, Ordered, Text};
 use super::{Field, IntoOperand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Scalar;
-use crate::query::{Filter, Sort};
+use crate::query::{Filter, Sort, Words};
 
 impl<T, K: Mapped, V> Field<T, K, V> {
     /// The field has a value.
@@ -136,6 +136,56 @@ impl<T, V> Field<T, Keyword, V> {
         Filter::Prefix {
             field: self.path.clone(),
             prefix: prefix.into(),
+        }
+    }
+
+    /// Some value of the field matches this pattern, in which `*` stands for any run of characters
+    /// and `?` for one; see [`Wildcard`](crate::query::Wildcard).
+    #[must_use]
+    pub fn wildcard(&self, pattern: impl Into<String>) -> Filter {
+        Filter::Wildcard {
+            field: self.path.clone(),
+            pattern: pattern.into(),
+        }
+    }
+}
+
+impl<T, V> Field<T, Text, V> {
+    /// The text has at least one word of this one; see [`TextQuery`](crate::query::TextQuery).
+    #[must_use]
+    pub fn has_any_word(&self, text: impl Into<String>) -> Filter {
+        self.has_words(text, Words::Any)
+    }
+
+    /// The text has all words of this one, in any order and place.
+    #[must_use]
+    pub fn has_all_words(&self, text: impl Into<String>) -> Filter {
+        self.has_words(text, Words::All)
+    }
+
+    /// The text has all words of this one, next to each other and in their order.
+    #[must_use]
+    pub fn has_phrase(&self, text: impl Into<String>) -> Filter {
+        self.has_words(text, Words::Phrase)
+    }
+
+    fn has_words(&self, text: impl Into<String>, words: Words) -> Filter {
+        Filter::Text {
+            field: self.path.clone(),
+            text: text.into(),
+            words,
+        }
+    }
+}
+
+impl<T, V> Field<T, Nested, V> {
+    /// Some object of the field matches, taken for itself. The filter is made of the handles of
+    /// the fields within.
+    #[must_use]
+    pub fn any(&self, filter: impl Into<Filter>) -> Filter {
+        Filter::Nested {
+            field: self.path.clone(),
+            filter: Box::new(filter.into()),
         }
     }
 }

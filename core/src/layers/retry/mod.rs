@@ -56,9 +56,11 @@ use super::{Layer, Meter, Retried};
 use crate::error::{Error, ErrorKind, Operation, Result};
 use crate::model::{CollectionName, Key, Model, RawDocument};
 use crate::store::{
-    BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities, CollectionDescription, CountRequest,
-    EnsureReport, EnsureRequest, FindRequest, Health, Load, LoadRequest, Page, Receipt, Save,
-    SaveRequest, Schema, Search, ServerInfo, Store, Transact, Transaction,
+    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
+    Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Store,
+    Transact, Transaction,
 };
 
 /// Tries calls again that failed in passing, and finds out what became of writes.
@@ -375,6 +377,69 @@ impl Search for Retrying {
         repeat(
             &self.retries,
             (Operation::Count, name),
+            Error::is_retryable,
+            call,
+        )
+        .await
+    }
+
+    async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
+        let name = Some(request.model.name());
+        let call = || self.inner.aggregate(request.clone());
+        repeat(
+            &self.retries,
+            (Operation::Aggregate, name),
+            Error::is_retryable,
+            call,
+        )
+        .await
+    }
+
+    async fn group(&self, request: GroupRequest) -> Result<Groups> {
+        let name = Some(request.model.name());
+        let call = || self.inner.group(request.clone());
+        repeat(
+            &self.retries,
+            (Operation::Group, name),
+            Error::is_retryable,
+            call,
+        )
+        .await
+    }
+
+    /// Only the opening is tried again: nothing tells where a scan that failed later would go on.
+    async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
+        let name = Some(request.model.name());
+        let call = || self.inner.scan(request.clone());
+        repeat(
+            &self.retries,
+            (Operation::Scan, name),
+            Error::is_retryable,
+            call,
+        )
+        .await
+    }
+
+    /// A retryable failure says that nothing was written, so the step is made again. One whose
+    /// outcome is unknown is not: which documents it wrote, each of them tells by its write id.
+    async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
+        let name = Some(request.model.name());
+        let call = || self.inner.write_matching(request.clone());
+        repeat(
+            &self.retries,
+            (request.action.operation(), name),
+            Error::is_retryable,
+            call,
+        )
+        .await
+    }
+
+    async fn explain(&self, request: ExplainRequest) -> Result<Explanation> {
+        let name = Some(request.model().name());
+        let call = || self.inner.explain(request.clone());
+        repeat(
+            &self.retries,
+            (Operation::Explain, name),
             Error::is_retryable,
             call,
         )

@@ -5,8 +5,9 @@
 //! the age of a document can prove only with a margin, in the case that matters most: a process
 //! that writes one document twice in quick succession.
 //!
-//! It is a table of fixed size in which a newer acknowledgement replaces an older one of the same
-//! place. What is lost is only evidence, and only of a moment ago.
+//! It is a table of fixed size. A place holds the newest acknowledgements of a few documents, so
+//! that two busy documents that fall to one place do not push each other out. What is lost is only
+//! evidence.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
@@ -15,12 +16,17 @@ use tokio::time::Instant;
 
 use crate::model::{CollectionName, Key, Version};
 
-const PLACES: usize = 1_024;
+const PLACES: usize = 256;
+/// How many documents one place remembers.
+const WAYS: usize = 4;
+
+/// The newest acknowledgements of one place, the newest first.
+type Place = Mutex<[Option<Seen>; WAYS]>;
 
 #[derive(Debug)]
 pub(super) struct Recent {
     hasher: RandomState,
-    places: Box<[Mutex<Option<Seen>>]>,
+    places: Box<[Place]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,16 +40,16 @@ impl Recent {
     pub(super) fn new() -> Self {
         Self {
             hasher: RandomState::new(),
-            places: (0..PLACES).map(|_| Mutex::new(None)).collect(),
+            places: (0..PLACES).map(|_| Mutex::default()).collect(),
         }
     }
 
     /// Whether a bulk of so many items is worth noting: a larger one would overwrite itself.
     pub(super) fn is_worth(items: usize) -> bool {
-        items <= PLACES / 2
+        items <= PLACES * WAYS / 2
     }
 
-    fn place(&self, collection: &CollectionName, key: &Key) -> (u64, Option<&Mutex<Option<Seen>>>) {
+    fn place(&self, collection: &CollectionName, key: &Key) -> (u64, Option<&Place>) {
         let hash = self.hasher.hash_one((collection, key));
         #[allow(
             clippy::cast_possible_truncation,
@@ -59,7 +65,16 @@ impl Recent {
             return;
         };
         let at = Instant::now();
-        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen { hash, version, at });
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |seen: &Option<Seen>| seen.is_none_or(|s| s.hash == hash);
+        // What the document's own entry, an empty one, or else the oldest one leaves free.
+        let free = place.iter().position(same).unwrap_or(WAYS - 1);
+        if let Some(newest) = place.get_mut(..=free) {
+            newest.rotate_right(1);
+            if let Some(first) = newest.first_mut() {
+                *first = Some(Seen { hash, version, at });
+            }
+        }
     }
 
     /// Whether the version was acknowledged to this process by `moment`.
@@ -73,8 +88,9 @@ impl Recent {
         let (hash, Some(place)) = self.place(collection, key) else {
             return false;
         };
-        let seen = *place.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.is_some_and(|s| s.hash == hash && s.version == version && s.at <= moment)
+        let place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = place.iter().flatten();
+        seen.any(|s| s.hash == hash && s.version == version && s.at <= moment)
     }
 }
 
@@ -98,5 +114,26 @@ mod tests {
         assert!(!recent.was_there(&users, &key, old, later));
         assert!(!recent.was_there(&other, &key, new, later));
         assert!(!recent.was_there(&users, &key, new, start - Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn documents_of_one_place_do_not_push_each_other_out() {
+        let recent = Recent::new();
+        let users: CollectionName = "users".parse().unwrap();
+        let all = (0..10_000).map(|n| Key::new(n.to_string()).unwrap());
+        let at = |key: &Key| recent.place(&users, key).0 % PLACES as u64;
+        let keys: Vec<Key> = all.filter(|key| at(key) == 0).take(WAYS + 1).collect();
+        let version = Version::first(1);
+        let later = || Instant::now() + Duration::from_secs(1);
+        let known = |key| recent.was_there(&users, key, version, later());
+        for key in &keys[..WAYS] {
+            recent.note(&users, key, version);
+        }
+        recent.note(&users, &keys[0], version);
+        assert!(keys[..WAYS].iter().all(known));
+        recent.note(&users, &keys[WAYS], version);
+        // The second one is the one that was not acknowledged for longest.
+        assert!(!known(&keys[1]));
+        assert!([0, 2, 3, 4].iter().all(|n| known(&keys[*n])));
     }
 }

@@ -1,7 +1,13 @@
 //! What the in-memory store does, call by call.
 
+mod aggregates;
 mod bulk;
+mod functions;
+mod groups;
+mod matching;
+mod questions;
 mod races;
+mod scans;
 mod schema;
 mod search;
 mod transactions;

@@ -37,7 +37,7 @@ async fn filters_sorts_and_projects() {
     let (store, model) = ten().await;
     let mut request = FindRequest::new(model.clone(), Filter::eq("tags", "all").unwrap());
     request.sort = vec![Sort::descending(field("n"))];
-    request.source = SourceFilter::Include(vec![field("n")]);
+    request.source = SourceFilter::include([field("n")]);
     request.total = Total::Exact;
     let page = store.find(request).await.unwrap();
     assert_eq!(ids(&page), ["d7", "d2", "d1", "d5", "d4", "d8"]);
@@ -97,7 +97,7 @@ async fn a_cursor_stays_in_its_place_while_documents_come_and_go() {
     for id in ["d00", "d2a"] {
         put(&store, &model, id, "{}", Expected::Any).await.unwrap();
     }
-    request.after = first.next;
+    request.start = first.next.into();
     let second = store.find(request).await.unwrap();
     assert_eq!(ids(&second), ["d2a", "d3", "d4"]);
 }
@@ -121,8 +121,8 @@ async fn routing_is_respected() {
     loop {
         let page = store.find(request.clone()).await.unwrap();
         seen.extend(page.documents.iter().map(|d| d.key.to_string()));
-        request.after = page.next;
-        if request.after.is_none() {
+        request.start = page.next.into();
+        if request.start.cursor().is_none() {
             break;
         }
     }
@@ -170,7 +170,7 @@ async fn requests_that_are_wrong() {
     ];
     for (at, break_it) in with_cursor.into_iter().enumerate() {
         let mut request = good.clone();
-        request.after.clone_from(&cursor);
+        request.start = cursor.clone().into();
         break_it(&mut request);
         assert_eq!(kind(store.find(request).await), Invalid, "{at}");
     }
@@ -244,7 +244,7 @@ proptest! {
                 let text = page.next.map(|cursor| cursor.to_string());
                 let Some(text) = text else { break };
                 assert_eq!(page.documents.len(), limit);
-                request.after = Some(text.parse::<Cursor>().unwrap());
+                request.start = Some(text.parse::<Cursor>().unwrap()).into();
             }
             assert_eq!(seen, ids(&whole));
         });

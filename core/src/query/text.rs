@@ -1,0 +1,150 @@
+//! Searching text by its words.
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// Most words of one question.
+pub const MAX_WORDS: usize = 32;
+/// Longest text of one question, in bytes.
+const MAX_QUESTION_BYTES: usize = 4_096;
+
+/// Which of the words that are asked for a text must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Words {
+    /// At least one of them.
+    Any,
+    /// All of them, in any order and place.
+    All,
+    /// All of them, next to each other and in their order.
+    Phrase,
+}
+
+/// What is asked of a text, as words.
+///
+/// Words are runs of letters and digits in lower case. That is how the in-memory store analyses
+/// text, and what every engine agrees on for words of ASCII letters and digits set apart by
+/// spaces; beyond them, analysis is the engine's.
+///
+/// # Examples
+///
+/// ```
+/// use strongroom_core::query::{TextQuery, Words};
+///
+/// let query = TextQuery::parse("Quick fox", Words::All)?;
+/// assert_eq!(query.words(), ["quick", "fox"]);
+/// assert!(query.matches("The fox is quick."));
+/// assert!(!query.matches("The quick foxes"));
+/// # Ok::<(), strongroom_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextQuery {
+    words: Vec<String>,
+    mode: Words,
+}
+
+impl TextQuery {
+    /// Reads the words of a question.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if there is no word in it, more than [`MAX_WORDS`], or more than 4,096 bytes.
+    pub fn parse(text: &str, mode: Words) -> Result<Self> {
+        if text.len() > MAX_QUESTION_BYTES {
+            return Err(Error::invalid(format!(
+                "text that is searched for has {} bytes, allowed are {MAX_QUESTION_BYTES}",
+                text.len()
+            )));
+        }
+        let words: Vec<String> = words(text).collect();
+        match words.len() {
+            0 => Err(Error::invalid(format!(
+                "text that is searched for, {text:?}, has no word in it"
+            ))),
+            1..=MAX_WORDS => Ok(Self { words, mode }),
+            many => Err(Error::invalid(format!(
+                "text that is searched for has {many} words, allowed are {MAX_WORDS}"
+            ))),
+        }
+    }
+
+    /// The words, in lower case; at least one.
+    #[must_use]
+    pub fn words(&self) -> &[String] {
+        &self.words
+    }
+
+    /// Which of the words a text must have.
+    #[must_use]
+    pub fn mode(&self) -> Words {
+        self.mode
+    }
+
+    /// Whether a text has the words.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        self.matches_any([text])
+    }
+
+    /// Whether the texts of one field have the words: a phrase within one of them, other words in
+    /// any of them.
+    pub fn matches_any<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> bool {
+        let mut missing: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        for text in texts {
+            let found: Vec<String> = words(text).collect();
+            let holds = match self.mode {
+                Words::Any => self.words.iter().any(|word| found.contains(word)),
+                Words::Phrase => found
+                    .windows(self.words.len())
+                    .any(|window| window == self.words),
+                Words::All => {
+                    missing.retain(|word| !found.iter().any(|f| f == word));
+                    missing.is_empty()
+                }
+            };
+            if holds {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The words of a text: runs of letters and digits, in lower case.
+pub fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes() {
+        let matches = |question, mode, texts: &[&str]| {
+            let query = TextQuery::parse(question, mode).unwrap();
+            query.matches_any(texts.iter().copied())
+        };
+        assert!(matches("red fox", Words::Any, &["a fox"]));
+        assert!(!matches("red fox", Words::Any, &["a foxy redness"]));
+        assert!(matches("red fox", Words::All, &["fox", "red"]));
+        assert!(!matches("red fox", Words::All, &["fox"]));
+        assert!(matches("red fox", Words::Phrase, &["x", "the red fox."]));
+        assert!(!matches("red fox", Words::Phrase, &["the red", "fox"]));
+        assert!(!matches("red fox", Words::Phrase, &["fox red"]));
+        assert!(!matches("fox", Words::Any, &[]));
+    }
+
+    #[test]
+    fn questions_need_words() {
+        for none in ["", "  ", "-- !"] {
+            assert!(TextQuery::parse(none, Words::Any).is_err(), "{none:?}");
+        }
+        assert!(TextQuery::parse(&"a ".repeat(MAX_WORDS), Words::Any).is_ok());
+        let error = TextQuery::parse(&"a ".repeat(MAX_WORDS + 1), Words::Any).unwrap_err();
+        assert!(error.message().contains("33 words"), "{error}");
+        assert!(TextQuery::parse(&"a".repeat(5_000), Words::Any).is_err());
+    }
+}
