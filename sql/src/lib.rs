@@ -9,9 +9,9 @@
 //! - [`param`]: values to bind, and the statement they belong to.
 //! - [`dialect`]: what a database has to say about its SQL.
 //! - [`filter`]: filters as conditions.
-//! - [`group`]: the first documents of each group.
+//! - [`mod@group`]: the first documents of each group.
 //! - [`page`]: pages with their sort keys and cursors, and counts.
-//! - [`scan`]: all that matches, for scans and for writes of what matches.
+//! - [`mod@scan`]: all that matches, for scans and for writes of what matches.
 //! - [`sqlite`]: the dialect of SQLite, with its tables.
 //!
 //! Invariants: a value never becomes part of the text; an identifier is always quoted by the
