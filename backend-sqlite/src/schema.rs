@@ -13,6 +13,7 @@ use strongroom_core::store::{CollectionDescription, EnsureReport};
 use strongroom_sql::{Dialect, Sqlite};
 
 use crate::error::{Phase, map, map_in};
+use crate::load::{begin_read, end_read};
 
 /// The layout of files that this version writes and reads.
 const FORMAT: i64 = 1;
@@ -84,6 +85,18 @@ pub(crate) enum Demand {
 
 /// Finds what `wanted` demands, without writing.
 pub(crate) fn demand(connection: &Connection, wanted: &Arc<Model>) -> Result<Demand> {
+    if !connection.is_autocommit() {
+        return demand_now(connection, wanted);
+    }
+    // One state of the file: another process may make the collection between two looks.
+    let failed = |e| map_in(e, Phase::Before, wanted.name());
+    begin_read(connection).map_err(failed)?;
+    let demanded = demand_now(connection, wanted);
+    end_read(connection).map_err(failed)?;
+    demanded
+}
+
+fn demand_now(connection: &Connection, wanted: &Arc<Model>) -> Result<Demand> {
     let Some(stored) = stored_model(connection, wanted.name())? else {
         if table_exists(connection, wanted.name())? {
             return Err(Error::new(
