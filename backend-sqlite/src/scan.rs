@@ -20,7 +20,7 @@ use strongroom_core::clock::Clock;
 use strongroom_core::error::{Error, ErrorKind, Operation, Result};
 use strongroom_core::model::RawDocument;
 use strongroom_core::store::{Scan, ScanRequest};
-use strongroom_sql::Sqlite;
+use strongroom_sql::{Sqlite, Statement};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -180,10 +180,10 @@ impl Reading {
         gone: oneshot::Sender<()>,
     ) {
         match self.open() {
-            Ok(connection) => {
+            Ok((connection, statement)) => {
                 // A caller that went away has stopped the scan, which is seen at once.
                 let _ = ready.send(Ok(()));
-                let message = match self.read(&connection) {
+                let message = match self.read(&connection, &statement) {
                     Ok(()) => Message::End,
                     Err(error) => Message::Failed(error),
                 };
@@ -200,7 +200,7 @@ impl Reading {
     }
 
     /// Opens the connection and takes hold of the state that the scan shows.
-    fn open(&self) -> Result<Connection> {
+    fn open(&self) -> Result<(Connection, Statement)> {
         let failed = |e| map_in(e, Phase::Before, self.request.model.name());
         let mut connection = connection::open(&self.options, Role::Reader)?;
         connection
@@ -218,13 +218,12 @@ impl Reading {
         // What cannot be asked is refused before the scan counts as open.
         let statement = strongroom_sql::scan(&Sqlite, &self.request)?;
         connection.prepare_cached(&statement.sql).map_err(failed)?;
-        Ok(connection)
+        Ok((connection, statement))
     }
 
-    fn read(&self, connection: &Connection) -> Result<()> {
-        let statement = strongroom_sql::scan(&Sqlite, &self.request)?;
+    fn read(&self, connection: &Connection, statement: &Statement) -> Result<()> {
         let clock = &self.options.clock;
-        with_prepared(connection, &statement, |prepared| {
+        with_prepared(connection, statement, |prepared| {
             let mut rows = prepared.raw_query();
             loop {
                 if !self.wait_for_room() {

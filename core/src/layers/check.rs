@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use super::call::Subject;
 use super::{Call, Enter, Intercept, Reply, Request};
 use crate::error::{Error, Result};
-use crate::model::{Expected, Model, Routing};
+use crate::model::{Expected, Model, Routing, in_range};
 use crate::query::{Aggregation, Filter, Sort};
 use crate::store::{
     Action, AggregateRequest, BulkItem, BulkRequest, Capabilities, CountRequest, EnsureRequest,
@@ -316,15 +316,6 @@ fn granted(capability: bool, feature: impl fmt::Display) -> Result<()> {
         return Ok(());
     }
     Err(Error::unsupported(feature))
-}
-
-fn in_range(what: &str, size: usize, most: usize) -> Result<()> {
-    if (1..=most).contains(&size) {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "{what} {size}, allowed are 1 to {most}"
-    )))
 }
 
 fn routing(model: &Model, routing: Option<&Routing>) -> Result<()> {

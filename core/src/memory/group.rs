@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::collection::Collection;
-use super::search::{Entry, in_range, place_of};
+use super::search::{Entry, place_of};
 use super::shared::Moment;
 use crate::error::{Error, Result};
-use crate::model::Scalar;
+use crate::model::{Scalar, in_range};
 use crate::query::{FieldReader, Ordered, Placer, Position};
 use crate::store::{Group, GroupRequest, Groups, MAX_GROUPS, MAX_PAGE, Ranked, Ranking};
 

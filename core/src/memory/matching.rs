@@ -3,10 +3,9 @@
 use std::ops::Bound;
 
 use super::collection::Collection;
-use super::search::in_range;
 use super::shared::Moment;
 use crate::error::Result;
-use crate::model::{Expected, Key, Version};
+use crate::model::{Expected, Key, Version, in_range};
 use crate::store::{Action, MAX_PAGE, MatchingAction, MatchingReply, MatchingRequest, Write};
 
 impl Collection {

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::collection::{Collection, Stored};
-use super::search::{in_range, place_of};
+use super::search::place_of;
 use super::shared::{Moment, Shared};
 use super::transaction::Scope;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::model::{Key, RawDocument, Timestamp};
+use crate::model::{Key, RawDocument, Timestamp, in_range};
 use crate::query::Placer;
 use crate::store::{MAX_PAGE, Scan, ScanRequest};
 

@@ -191,13 +191,3 @@ fn check_window(request: &FindRequest) -> Result<()> {
     }
     Ok(())
 }
-
-/// Refuses sizes that the check layer refuses as well: without it they would go unnoticed here.
-pub(super) fn in_range(what: &str, size: usize, most: usize) -> Result<()> {
-    if (1..=most).contains(&size) {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "{what} {size}, allowed are 1 to {most}"
-    )))
-}

@@ -1,5 +1,7 @@
 //! The limits that hold on every engine alike, so that data can move between engines.
 
+use crate::error::{Error, Result};
+
 /// Longest document id, in bytes of UTF-8.
 pub const MAX_ID_BYTES: usize = 512;
 /// Longest sum of routing and id of a routed key, in bytes of UTF-8: the two share one engine id
@@ -17,3 +19,13 @@ pub const MAX_FIELDS: usize = 1_000;
 pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 /// Longest keyword value that filters compare, in bytes of UTF-8.
 pub const MAX_KEYWORD_BYTES: usize = 1_024;
+
+/// Refuses a size that is not 1 to `most`; `what` says of what it is the size.
+pub(crate) fn in_range(what: &str, size: usize, most: usize) -> Result<()> {
+    if (1..=most).contains(&size) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{what} {size}, allowed are 1 to {most}"
+    )))
+}

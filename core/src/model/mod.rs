@@ -21,6 +21,7 @@ pub use body::Body;
 pub use collection::{FieldDeclaration, Kind, Model, ModelBuilder, UnknownFields};
 pub use expected::Expected;
 pub use key::{DocumentId, Key, Routing};
+pub(crate) use limits::in_range;
 pub use limits::{
     MAX_BODY_BYTES, MAX_COLLECTION_NAME_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_ID_BYTES,
     MAX_KEYWORD_BYTES, MAX_PATH_BYTES, MAX_ROUTED_KEY_BYTES,

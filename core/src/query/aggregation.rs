@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Filter, Sort, SourceFilter};
 use crate::error::{Error, Result};
-use crate::model::{FieldPath, Kind, Model};
+use crate::model::{FieldPath, Kind, Model, in_range};
 
 /// Most buckets of one terms aggregation, histogram or date histogram.
 pub const MAX_BUCKETS: usize = 10_000;
@@ -354,15 +354,6 @@ impl Level<'_> {
             ))),
         }
     }
-}
-
-fn in_range(what: &str, size: usize, most: usize) -> Result<()> {
-    if (1..=most).contains(&size) {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "{what} {size}, allowed are 1 to {most}"
-    )))
 }
 
 const MINUTE: i64 = 60_000;

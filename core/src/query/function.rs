@@ -1,4 +1,4 @@
-//! Functions that queries and writes call by name.
+//! Functions that filters call by name.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -248,7 +248,7 @@ impl Call {
 /// A function of the user's: values in, a value or none out.
 pub type Function = dyn Fn(&[Option<Scalar>]) -> Result<Option<Scalar>> + Send + Sync;
 
-/// Functions by name, which a store without a server calls in filters and written values.
+/// Functions by name, which a store without a server calls in filters.
 ///
 /// A function is called with the arguments of the call, `None` for a field without a value. It
 /// should always make the same of the same arguments where it is called in filters; it runs on
