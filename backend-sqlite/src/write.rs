@@ -130,7 +130,7 @@ impl<'c> Hand<'c> {
         match expected {
             Expected::Absent => {
                 let insert = prepare(&mut self.insert, connection, &statements.insert)?;
-                let version = first_version();
+                let version = Version::created();
                 bind(insert, key, Some(version), id, now, body)?;
                 if insert.raw_execute()? == 1 {
                     return Ok(Receipt::written(Effect::Created, version));
@@ -140,7 +140,7 @@ impl<'c> Hand<'c> {
             }
             Expected::Any => {
                 let upsert = prepare(&mut self.upsert, connection, &statements.upsert)?;
-                bind(upsert, key, Some(first_version()), id, now, body)?;
+                bind(upsert, key, Some(Version::created()), id, now, body)?;
                 let Some(version) = returned(upsert)? else {
                     return self.explain(key, expected, Intent::Put);
                 };
@@ -268,12 +268,6 @@ fn prepare<'s, 'c>(
         Some(statement) => Ok(statement),
         None => Ok(slot.insert(connection.prepare_cached(sql)?)),
     }
-}
-
-/// The first version of a new document, of an incarnation drawn at random.
-fn first_version() -> Version {
-    let [a, b, c, d, ..] = *WriteId::random().as_bytes();
-    Version::first(u32::from_le_bytes([a, b, c, d]))
 }
 
 fn bind_key(statement: &mut CachedStatement<'_>, key: &Key) -> rusqlite::Result<()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::collection::{Collection, Stored};
 use super::shared::Moment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Body, Key};
+use crate::model::{Body, Key, Version};
 use crate::store::{Action, BulkItem, Effect, Intent, Receipt, Write};
 
 /// What stood under a key before a write, so that an atomic bulk can put it back.
@@ -48,7 +48,7 @@ impl Collection {
         };
         let version = match actual {
             Some(actual) => actual.next()?,
-            None => moment.first_version(),
+            None => Version::created(),
         };
         let after = Stored::new(version, body, write.write_id, moment.now());
         let before = self.replace(key, Some(Arc::new(after)))?;

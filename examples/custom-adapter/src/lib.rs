@@ -118,7 +118,7 @@ impl Collection {
         };
         let version = match actual {
             Some(version) => version.next()?,
-            None => Version::first(uuid::Uuid::new_v4().as_fields().0),
+            None => Version::created(),
         };
         let write_id = *write_id;
         self.documents.insert(
