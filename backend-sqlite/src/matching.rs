@@ -37,12 +37,9 @@ pub(crate) fn write_matching(
     let items: Vec<BulkItem> = found
         .into_iter()
         .map(|(key, version)| {
-            BulkItem::Write(Write {
-                key,
-                action: action.clone(),
-                expected: Expected::Exactly(version),
-                write_id: request.write_id,
-            })
+            let mut write = Write::new(key, action.clone(), Expected::Exactly(version));
+            write.write_id = request.write_id;
+            BulkItem::Write(write)
         })
         .collect();
     let outcomes = bulk::bulk(connection, statements, &items, now).map_err(Failure::Engine)?;

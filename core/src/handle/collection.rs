@@ -10,7 +10,7 @@ use super::partial::{IntoSelection, Selection};
 use crate::error::{Operation, Result};
 use crate::model::Model;
 use crate::query::SourceFilter;
-use crate::store::{CollectionDescription, EnsureReport, EnsureRequest, Refresh};
+use crate::store::{CollectionDescription, Computed, EnsureReport, EnsureRequest, Refresh};
 
 /// What saving an unchanged document means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub struct Collection<T> {
     pub(crate) refresh: Refresh,
     pub(crate) unchanged: UnchangedSave,
     pub(crate) selection: Selection,
+    pub(crate) computed: Arc<[Computed]>,
     of: PhantomData<fn() -> T>,
 }
 
@@ -45,6 +46,7 @@ impl<T: Document> Collection<T> {
             refresh: Refresh::default(),
             unchanged: UnchangedSave::default(),
             selection: Selection::default(),
+            computed: Arc::default(),
             of: PhantomData,
         }
     }
@@ -176,6 +178,7 @@ impl<T> Clone for Collection<T> {
             refresh: self.refresh,
             unchanged: self.unchanged,
             selection: self.selection.clone(),
+            computed: self.computed.clone(),
             of: PhantomData,
         }
     }

@@ -10,6 +10,7 @@
 mod bulk;
 mod codec;
 mod collection;
+mod computed;
 mod context;
 mod database;
 mod document;

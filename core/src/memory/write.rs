@@ -46,6 +46,7 @@ impl Collection {
             let undo = Undo { key, before };
             return Ok((Receipt::without_version(effect), Some(undo)));
         };
+        let (body, made) = write.compute_onto(moment.functions(), &self.model, body)?;
         let version = match actual {
             Some(actual) => actual.next()?,
             None => Version::created(),
@@ -53,7 +54,10 @@ impl Collection {
         let after = Stored::new(version, body, write.write_id, moment.now());
         let before = self.replace(key, Some(Arc::new(after)))?;
         let undo = Undo { key, before };
-        Ok((Receipt::written(effect, version), Some(undo)))
+        Ok((
+            Receipt::written(effect, version).with_made(made),
+            Some(undo),
+        ))
     }
 
     fn item<'a>(

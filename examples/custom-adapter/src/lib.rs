@@ -101,6 +101,8 @@ impl Collection {
             action,
             expected,
             write_id,
+            // Without functions among the capabilities, the check layer refuses computed fields.
+            computed: _,
         } = write;
         let there = self.documents.get(key);
         let actual = there.map(|stored| stored.version);
