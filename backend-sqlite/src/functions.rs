@@ -18,6 +18,8 @@ use strongroom_sql::sqlite::{
     VALUES_FUNCTION, WILDCARD_FUNCTION,
 };
 
+use crate::error::refused;
+
 /// Registers the functions on a new connection.
 pub(crate) fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
@@ -68,7 +70,7 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
     })
 }
 
-fn to_sql(value: Option<Scalar>) -> SqlValue {
+pub(crate) fn to_sql(value: Option<Scalar>) -> SqlValue {
     match value {
         None => SqlValue::Null,
         Some(Scalar::Boolean(b)) => SqlValue::Integer(i64::from(b)),
@@ -97,11 +99,7 @@ fn field_reader(
     })
 }
 
-fn refused(error: strongroom_core::Error) -> rusqlite::Error {
-    UserFunctionError(error.into())
-}
-
-fn object(call: &Context<'_>) -> Result<Map<String, Value>> {
+pub(crate) fn object(call: &Context<'_>) -> Result<Map<String, Value>> {
     serde_json::from_slice(call.get_raw(0).as_bytes()?).map_err(|e| UserFunctionError(e.into()))
 }
 

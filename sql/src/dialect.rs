@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 
 use strongroom_core::error::Result;
-use strongroom_core::model::{FieldDeclaration, FieldPath, Model};
-use strongroom_core::query::{MissingValues, Order, TextQuery};
+use strongroom_core::model::{FieldDeclaration, FieldPath, Model, Scalar};
+use strongroom_core::query::{Call, MissingValues, Order, TextQuery};
 
 use crate::param::Writer;
 
@@ -57,6 +57,15 @@ pub trait Dialect: Debug + Send + Sync {
     ///
     /// `Unsupported` if the database would answer for other words than these.
     fn text(&self, sql: &mut Writer<'_>, field: &FieldDeclaration, query: &TextQuery)
+    -> Result<()>;
+
+    /// Writes the condition that what a call makes of the document equals a value.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if the model does not declare a field, `Unsupported` for a database that calls no
+    /// functions.
+    fn call(&self, sql: &mut Writer<'_>, model: &Model, call: &Call, equals: &Scalar)
     -> Result<()>;
 
     /// A `FROM` item under the alias [`DOCUMENT`] with one row for each object of a nested field,

@@ -60,6 +60,7 @@ pub fn filter(sql: &mut Writer<'_>, model: &Model, node: &Filter) -> Result<()> 
             one_of(sql, &ids);
         }
         Filter::Nested { field, filter } => nested(sql, model, field, filter)?,
+        Filter::Call { call, equals } => sql.dialect().call(sql, model, call, equals)?,
         Filter::Native(condition) => native(sql, condition)?,
         Filter::Exists { field } => {
             let condition = sql.dialect().exists(model.require(field)?);

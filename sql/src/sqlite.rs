@@ -10,9 +10,9 @@
 //! Fields with several values go through functions that the adapter registers: they flatten the
 //! body as the in-memory store does.
 
-use strongroom_core::error::Result;
-use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model};
-use strongroom_core::query::{MissingValues, Order, TextQuery, Words};
+use strongroom_core::error::{Error, Result};
+use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
+use strongroom_core::query::{Call, MissingValues, Order, TextQuery, Words};
 
 use crate::dialect::{DOCUMENT, Dialect, Leaves, column_name, index_name, unique_index_name};
 use crate::param::Writer;
@@ -33,6 +33,10 @@ pub const WILDCARD_FUNCTION: &str = "strongroom_wildcard";
 pub const TEXT_FUNCTION: &str = "strongroom_text";
 /// The function `(body, path)` that gives a JSON array of the objects of a field.
 pub const OBJECTS_FUNCTION: &str = "strongroom_objects";
+
+/// The function `(body, json)` that gives 1 if what a call makes of the body equals a value, else 0.
+/// The JSON is an array of the compiled call and the value.
+pub const CALL_FUNCTION: &str = "strongroom_call";
 
 /// Most values of one statement, as SQLite is built by default.
 const MAX_PARAMS: usize = 32_766;
@@ -111,6 +115,20 @@ impl Dialect for Sqlite {
             "{TEXT_FUNCTION}({DOCUMENT}.body, {path}, {words}, "
         ));
         sql.bind(query.words().join(" ").as_str()).text(")");
+        Ok(())
+    }
+
+    fn call(
+        &self,
+        sql: &mut Writer<'_>,
+        model: &Model,
+        call: &Call,
+        equals: &Scalar,
+    ) -> Result<()> {
+        let asked = serde_json::to_string(&(call.compile(model)?, equals))
+            .map_err(|e| Error::internal("a call does not encode").with_source(e))?;
+        sql.text(format!("{CALL_FUNCTION}({DOCUMENT}.body, "));
+        sql.bind(asked.as_str()).text(")");
         Ok(())
     }
 

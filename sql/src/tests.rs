@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use strongroom_core::model::{FieldDeclaration, Key, Kind, Model, Scalar};
-use strongroom_core::query::{Cursor, Filter, Position, Sort, Words};
+use strongroom_core::query::{Call, Cursor, Filter, Position, Sort, Words};
 use strongroom_core::store::{CountRequest, FindRequest, PageStart};
 
 use crate::dialect::Dialect;
@@ -135,6 +135,22 @@ d.id IN (?1, ?2)
     let wrong = Filter::native("sqlite", "d.id = ?", ["a", "b"]);
     let error = count(&Sqlite, &CountRequest::new(model(), wrong), None).unwrap_err();
     assert!(error.to_string().contains("2 values"), "{error}");
+}
+
+#[test]
+fn calls_are_bound_as_one_value() {
+    let inner = Call::new("salt").unwrap();
+    let call = Call::new("check").unwrap();
+    let call = call.value("it's").field("logins".parse().unwrap());
+    let call = call.call(inner);
+    insta::assert_snapshot!(check(Filter::call_eq(call, true)), @r#"
+strongroom_call(d.body, ?1)
+[Text("[{\"function\":\"check\",\"arguments\":[{\"value\":\"it's\"},{\"field\":{\"names\":[\"logins\"],\"kind\":\"integer\"}},{\"call\":{\"function\":\"salt\",\"arguments\":[]}}]},true]")]
+"#);
+    let unknown = Call::new("check").unwrap().field("x".parse().unwrap());
+    let request = CountRequest::new(model(), Filter::call(unknown));
+    let error = count(&Sqlite, &request, None).unwrap_err();
+    assert!(error.to_string().contains("field x"), "{error}");
 }
 
 #[test]
