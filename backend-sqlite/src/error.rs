@@ -127,6 +127,11 @@ fn sql_error(said: &str) -> (ErrorKind, String) {
         .find_map(|(begin, kind)| Some((*kind, said.strip_prefix(begin)?.to_owned())));
     if let Some(refusal) = refusal {
         refusal
+    } else if said.starts_with("no such table") && said.ends_with(":t") {
+        (
+            ErrorKind::SchemaMismatch,
+            "the collection was not ensured with this model: it has no index of words".to_owned(),
+        )
     } else if said.starts_with("no such table") {
         (
             ErrorKind::NotFound,

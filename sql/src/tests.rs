@@ -276,6 +276,37 @@ CREATE INDEX "orders:i:user^Name" ON "orders" ("f:user^Name", id, routing)
 }
 
 #[test]
+fn words_are_looked_up_in_their_index() {
+    let field = |path: &str| FieldDeclaration::new(path.parse().unwrap(), Kind::Text);
+    let base = Model::builder("notes")
+        .field(field("it's"))
+        .build()
+        .unwrap();
+    let model = Model::builder("notes")
+        .field(field("it's"))
+        .field(field("deep.Pages").many())
+        .build()
+        .unwrap();
+    let condition = |words| {
+        let filter = Filter::text("deep.Pages", "Red AND fox", words).unwrap();
+        let count = count(&Sqlite, &CountRequest::new(model.clone(), filter), None).unwrap();
+        show(count).replace("SELECT count(*) FROM \"notes\" AS d WHERE ", "")
+    };
+    insta::assert_snapshot!(condition(Words::Any), @"");
+    insta::assert_snapshot!(condition(Words::All), @"");
+    insta::assert_snapshot!(condition(Words::Phrase), @"");
+    insta::assert_snapshot!(Sqlite.extend_collection(&base, &model).join("\n"), @"");
+    assert!(Sqlite.extend_collection(&model, &model).is_empty());
+    assert!(
+        Sqlite
+            .create_collection(&base)
+            .iter()
+            .any(|s| s.contains("fts5"))
+    );
+    insta::assert_snapshot!(Sqlite.drop_collection(&model).join("\n"), @"");
+}
+
+#[test]
 fn too_many_values_are_refused() {
     let list = Filter::is_in("name", (0..1000).map(|n| n.to_string())).unwrap();
     let filter = Filter::Or(vec![list; 33]);
