@@ -32,6 +32,7 @@ mod shared;
 mod statements;
 mod store;
 mod transaction;
+mod user_functions;
 mod write;
 mod writer;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use strongroom_core::clock::{Clock, SystemClock};
 use strongroom_core::error::Result;
+use strongroom_core::query::Functions;
 
 use crate::connection::HookConnection;
 
@@ -93,6 +94,7 @@ pub struct SqliteOptions {
     pub(crate) write_mode: WriteMode,
     pub(crate) missing_file: MissingFile,
     pub(crate) hook: Option<Hook>,
+    pub(crate) functions: Functions,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -122,6 +124,7 @@ impl SqliteOptions {
             write_mode: WriteMode::default(),
             missing_file: MissingFile::default(),
             hook: None,
+            functions: Functions::new(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -182,6 +185,38 @@ impl SqliteOptions {
         self
     }
 
+    /// Lets filters call these functions, and native conditions too, by their names.
+    ///
+    /// A function is called on whichever thread works: the task that asks, one of tokio's blocking
+    /// threads, or the thread of a scan. Between two calls a question notices that its future was
+    /// dropped. In a native condition, SQL's `NULL`, integers, floats and text are the arguments,
+    /// with 1 and 0 for `true` and `false`; a blob is refused.
+    ///
+    /// Opening fails with `Config` if SQLite has a function of the same name itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use strongroom_core::model::Scalar;
+    /// use strongroom_core::query::{Call, Filter, Functions};
+    /// use strongroom_sqlite::SqliteOptions;
+    ///
+    /// let functions = Functions::new().with("even", |arguments| match arguments {
+    ///     [Some(Scalar::Integer(n))] => Ok(Some(Scalar::from(n % 2 == 0))),
+    ///     _ => Ok(None),
+    /// })?;
+    /// let options = SqliteOptions::file("app.db").functions(functions);
+    /// let filter = Filter::call(Call::new("even")?.field("logins".parse()?));
+    /// let native = Filter::native("sqlite", "even(length(d.id))", Vec::<i64>::new());
+    /// # let _ = (options, filter, native);
+    /// # Ok::<(), strongroom_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn functions(mut self, functions: Functions) -> Self {
+        self.functions = functions;
+        self
+    }
+
     /// Tells the age of documents by this clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -201,6 +236,7 @@ impl fmt::Debug for SqliteOptions {
             .field("write_mode", &self.write_mode)
             .field("missing_file", &self.missing_file)
             .field("hook", &self.hook.as_ref().map(|_| "set"))
+            .field("functions", &self.functions)
             .finish_non_exhaustive()
     }
 }

@@ -28,7 +28,7 @@ use crate::connection::{self, Role};
 use crate::error::{Phase, map, map_in};
 use crate::load::{begin_read, document};
 use crate::options::SqliteOptions;
-use crate::pool::STEPS_BETWEEN_LOOKS;
+use crate::pool::steps_between_looks;
 use crate::search::{key, with_prepared};
 use crate::store::Told;
 use crate::writer::closed;
@@ -208,7 +208,10 @@ impl Reading {
             .map_err(failed)?;
         let stop = self.stop.clone();
         connection
-            .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || stop.is_stopped()))
+            .progress_handler(
+                steps_between_looks(&self.options),
+                Some(move || stop.is_stopped()),
+            )
             .map_err(failed)?;
         // A read begins with the first row that is looked at, not with `BEGIN`.
         begin_read(&connection).map_err(failed)?;

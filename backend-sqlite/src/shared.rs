@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use strongroom_core::error::{Error, ErrorKind, Result};
-use strongroom_core::store::{Capabilities, Scan, ScanRequest};
+use strongroom_core::store::{Capabilities, FunctionSupport, Scan, ScanRequest};
 
 use crate::connection::{self, Role};
 use crate::error::{Phase, is_busy, map};
@@ -70,6 +70,7 @@ impl Shared {
         capabilities.text_search = true;
         capabilities.nested_filters = true;
         capabilities.native_filters = true;
+        capabilities.functions = FunctionSupport::from(&options.functions);
         capabilities.groups = true;
         capabilities.scans = true;
         capabilities.matching_writes = true;
@@ -107,7 +108,7 @@ impl Shared {
             Some(readers) => readers.search(work).await,
             None => {
                 let lease = self.desk.turn(self.options.write_wait).await?;
-                search_with(lease, work).await
+                search_with(lease, self.options.clone(), work).await
             }
         }
     }
@@ -190,16 +191,23 @@ fn in_transaction<T>(
 }
 
 /// Reads by the connection that writes.
-async fn search_with<T, W>(mut lease: Lease, mut work: W) -> Result<T>
+async fn search_with<T, W>(mut lease: Lease, options: Arc<SqliteOptions>, mut work: W) -> Result<T>
 where
     T: Send + 'static,
     W: FnMut(&Connection) -> Result<T> + Send + 'static,
 {
-    if let Some(found) = briefly(lease.writer()?.connection()?, &mut work)? {
+    if let Some(found) = briefly(lease.writer()?.connection()?, &options, &mut work)? {
         return Ok(found);
     }
-    elsewhere(move |cancelled| interruptibly(lease.writer()?.connection()?, cancelled, &mut work))
-        .await
+    elsewhere(move |cancelled| {
+        interruptibly(
+            lease.writer()?.connection()?,
+            &options,
+            cancelled,
+            &mut work,
+        )
+    })
+    .await
 }
 
 fn naming(options: &SqliteOptions, error: Error) -> Error {

@@ -70,7 +70,8 @@ impl SqliteStore {
     /// # Errors
     ///
     /// `Config`, naming the file, if it cannot be opened or written to, is no database, has the
-    /// format of another version, or if the options contradict what the store relies on;
+    /// format of another version, if the options contradict what the store relies on, or if
+    /// SQLite itself has a function that the options name;
     /// `Contended` if another process holds it; `Unavailable` if the disk fails.
     pub async fn open(options: SqliteOptions) -> Result<Self> {
         let opened = tokio::task::spawn_blocking(move || Shared::open(options)).await;

@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 
 use strongroom_core::error::Result;
-use strongroom_core::model::{FieldDeclaration, FieldPath, Model};
-use strongroom_core::query::{MissingValues, Order, TextQuery};
+use strongroom_core::model::{FieldDeclaration, FieldPath, Model, Scalar};
+use strongroom_core::query::{Call, MissingValues, Order, TextQuery};
 
 use crate::param::Writer;
 
@@ -51,12 +51,29 @@ pub trait Dialect: Debug + Send + Sync {
     /// Writes the condition that a text, which may be `NULL`, matches a checked wildcard pattern.
     fn wildcard(&self, sql: &mut Writer<'_>, text: &str, pattern: &str);
 
-    /// Writes the condition that a text field has these words.
+    /// Writes the condition that a text field has these words. The model is that of the documents,
+    /// or that of the objects of a nested field
+    /// ([`is_of_objects`](strongroom_core::model::Model::is_of_objects)), which stand for the
+    /// document then.
     ///
     /// # Errors
     ///
     /// `Unsupported` if the database would answer for other words than these.
-    fn text(&self, sql: &mut Writer<'_>, field: &FieldDeclaration, query: &TextQuery)
+    fn text(
+        &self,
+        sql: &mut Writer<'_>,
+        model: &Model,
+        field: &FieldDeclaration,
+        query: &TextQuery,
+    ) -> Result<()>;
+
+    /// Writes the condition that what a call makes of the document equals a value.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if the model does not declare a field, `Unsupported` for a database that calls no
+    /// functions.
+    fn call(&self, sql: &mut Writer<'_>, model: &Model, call: &Call, equals: &Scalar)
     -> Result<()>;
 
     /// A `FROM` item under the alias [`DOCUMENT`] with one row for each object of a nested field,
@@ -73,8 +90,8 @@ pub trait Dialect: Debug + Send + Sync {
     /// fields and indexes and takes nothing away.
     fn extend_collection(&self, stored: &Model, wanted: &Model) -> Vec<String>;
 
-    /// The statement that drops a collection with all that belongs to it.
-    fn drop_collection(&self, model: &Model) -> String;
+    /// The statements that drop a collection with all that belongs to it.
+    fn drop_collection(&self, model: &Model) -> Vec<String>;
 }
 
 /// The name of the column that holds the value of a field.

@@ -49,7 +49,8 @@ pub fn filter(sql: &mut Writer<'_>, model: &Model, node: &Filter) -> Result<()> 
         }
         Filter::Text { field, text, words } => {
             let query = TextQuery::parse(text, *words)?;
-            sql.dialect().text(sql, model.require(field)?, &query)?;
+            let field = model.require(field)?;
+            sql.dialect().text(sql, model, field, &query)?;
         }
         Filter::Ids(ids) if ids.is_empty() => {
             sql.text("FALSE");
@@ -60,6 +61,7 @@ pub fn filter(sql: &mut Writer<'_>, model: &Model, node: &Filter) -> Result<()> 
             one_of(sql, &ids);
         }
         Filter::Nested { field, filter } => nested(sql, model, field, filter)?,
+        Filter::Call { call, equals } => sql.dialect().call(sql, model, call, equals)?,
         Filter::Native(condition) => native(sql, condition)?,
         Filter::Exists { field } => {
             let condition = sql.dialect().exists(model.require(field)?);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use strongroom_core::model::{FieldDeclaration, Key, Kind, Model, Scalar};
-use strongroom_core::query::{Cursor, Filter, Position, Sort, Words};
+use strongroom_core::query::{Call, Cursor, Filter, Position, Sort, Words};
 use strongroom_core::store::{CountRequest, FindRequest, PageStart};
 
 use crate::dialect::Dialect;
@@ -138,6 +138,22 @@ d.id IN (?1, ?2)
 }
 
 #[test]
+fn calls_are_bound_as_one_value() {
+    let inner = Call::new("salt").unwrap();
+    let call = Call::new("check").unwrap();
+    let call = call.value("it's").field("logins".parse().unwrap());
+    let call = call.call(inner);
+    insta::assert_snapshot!(check(Filter::call_eq(call, true)), @r#"
+strongroom_call(d.body, ?1)
+[Text("[{\"function\":\"check\",\"arguments\":[{\"value\":\"it's\"},{\"field\":{\"names\":[\"logins\"],\"kind\":\"integer\"}},{\"call\":{\"function\":\"salt\",\"arguments\":[]}}]},true]")]
+"#);
+    let unknown = Call::new("check").unwrap().field("x".parse().unwrap());
+    let request = CountRequest::new(model(), Filter::call(unknown));
+    let error = count(&Sqlite, &request, None).unwrap_err();
+    assert!(error.to_string().contains("field x"), "{error}");
+}
+
+#[test]
 fn objects_stand_for_the_document() {
     let field = |path: &str, kind| FieldDeclaration::new(path.parse().unwrap(), kind).many();
     let model = Model::builder("users")
@@ -257,6 +273,37 @@ CREATE INDEX "users:i:name" ON "users" ("f:name", id)
 CREATE TABLE "orders" (row INTEGER PRIMARY KEY, id TEXT NOT NULL, routing TEXT NOT NULL, version INTEGER NOT NULL, write_id BLOB NOT NULL, written_at INTEGER NOT NULL, body TEXT NOT NULL, "f:user^Name" GENERATED ALWAYS AS (CASE WHEN json_type(body, '$."userName"') IN ('integer', 'real') THEN body ->> '$."userName"' END) VIRTUAL, UNIQUE (routing, id))
 CREATE INDEX "orders:i:user^Name" ON "orders" ("f:user^Name", id, routing)
 "#);
+}
+
+#[test]
+fn words_are_looked_up_in_their_index() {
+    let field = |path: &str| FieldDeclaration::new(path.parse().unwrap(), Kind::Text);
+    let base = Model::builder("notes")
+        .field(field("it's"))
+        .build()
+        .unwrap();
+    let model = Model::builder("notes")
+        .field(field("it's"))
+        .field(field("deep.Pages").many())
+        .build()
+        .unwrap();
+    let condition = |words| {
+        let filter = Filter::text("deep.Pages", "Red AND fox", words).unwrap();
+        let count = count(&Sqlite, &CountRequest::new(model.clone(), filter), None).unwrap();
+        show(count).replace("SELECT count(*) FROM \"notes\" AS d WHERE ", "")
+    };
+    insta::assert_snapshot!(condition(Words::Any), @"");
+    insta::assert_snapshot!(condition(Words::All), @"");
+    insta::assert_snapshot!(condition(Words::Phrase), @"");
+    insta::assert_snapshot!(Sqlite.extend_collection(&base, &model).join("\n"), @"");
+    assert!(Sqlite.extend_collection(&model, &model).is_empty());
+    assert!(
+        Sqlite
+            .create_collection(&base)
+            .iter()
+            .any(|s| s.contains("fts5"))
+    );
+    insta::assert_snapshot!(Sqlite.drop_collection(&model).join("\n"), @"");
 }
 
 #[test]

@@ -143,12 +143,13 @@ impl Session {
         let doom = Doom::new(self, level)?;
         let outcome = async {
             let mut entered = self.enter(level).await?;
-            let found = briefly(entered.connection()?, &mut work);
+            let found = briefly(entered.connection()?, &self.shared.options, &mut work);
             if let Some(found) = entered.judge(level, found.map_err(Failure::from))? {
                 return Ok(found);
             }
+            let options = self.shared.options.clone();
             elsewhere(move |cancelled: &Arc<AtomicBool>| {
-                let found = interruptibly(entered.connection()?, cancelled, &mut work);
+                let found = interruptibly(entered.connection()?, &options, cancelled, &mut work);
                 entered.judge(level, found.map_err(Failure::from))
             })
             .await

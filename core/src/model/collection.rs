@@ -196,6 +196,8 @@ pub struct Model {
     updated: Option<FieldPath>,
     #[serde(default)]
     unknown: UnknownFields,
+    #[serde(skip)]
+    of_objects: bool,
 }
 
 impl Model {
@@ -273,7 +275,15 @@ impl Model {
             created: None,
             updated: None,
             unknown: self.unknown,
+            of_objects: true,
         })
+    }
+
+    /// Whether this is the model of the objects of a nested field, made by
+    /// [`of_nested`](Self::of_nested), and not of documents.
+    #[must_use]
+    pub fn is_of_objects(&self) -> bool {
+        self.of_objects
     }
 
     /// The field that holds the time of creation, if any.
@@ -477,6 +487,7 @@ impl ModelBuilder {
             created,
             updated,
             unknown: self.unknown,
+            of_objects: false,
         }))
     }
 }

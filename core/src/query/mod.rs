@@ -54,7 +54,9 @@ pub use aggregation::{
 };
 pub use cursor::{Cursor, Position};
 pub use filter::{Filter, Native};
-pub use function::{Argument, Call, Function, FunctionName, Functions, MAX_ARGUMENTS};
+pub use function::{
+    Argument, Call, CompiledCall, Function, FunctionName, Functions, MAX_ARGUMENTS,
+};
 pub use matching::Matcher;
 pub use ordering::Placer;
 pub use sort::{MissingValues, Order, Sort, SortTarget};

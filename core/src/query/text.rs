@@ -68,6 +68,18 @@ impl TextQuery {
         }
     }
 
+    /// A question for words that [`words`](Self::words) gave: they are taken as they are.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if there is none.
+    pub fn of_words(words: Vec<String>, mode: Words) -> Result<Self> {
+        if words.is_empty() {
+            return Err(Error::invalid("text is searched for no word"));
+        }
+        Ok(Self { words, mode })
+    }
+
     /// The words, in lower case; at least one.
     #[must_use]
     pub fn words(&self) -> &[String] {
