@@ -16,6 +16,7 @@
 //! [`store`]: strongroom_core::store
 
 mod bulk;
+mod computed;
 mod connection;
 mod error;
 mod explain;

@@ -17,6 +17,7 @@ use strongroom_core::store::{
 };
 
 use crate::bulk;
+use crate::computed::calls_functions;
 use crate::explain;
 use crate::group;
 use crate::load;
@@ -142,7 +143,14 @@ impl Save for SqliteStore {
     async fn save(&self, request: SaveRequest) -> Result<Receipt> {
         let shared = &self.shared;
         let statements = shared.statements.get(&request.model)?;
-        writer::save(&shared.desk, &shared.options, statements, request.write)
+        let write = match request.write.computed.is_empty() {
+            true => request.write,
+            // Boxed, so that a plain save does not carry its state.
+            false => Box::pin(shared.ready(&request.model, request.write))
+                .await
+                .told(Operation::Save, request.model.name())?,
+        };
+        writer::save(&shared.desk, &shared.options, statements, write)
             .await
             .told(Operation::Save, request.model.name())
     }
@@ -151,9 +159,13 @@ impl Save for SqliteStore {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Bulk for SqliteStore {
-    async fn bulk(&self, request: BulkRequest) -> Result<BulkReply> {
+    async fn bulk(&self, mut request: BulkRequest) -> Result<BulkReply> {
         let shared = &self.shared;
         let model = request.model.clone();
+        if calls_functions(&request.items) {
+            let ready = shared.ready_items(&model, request.items).await;
+            request.items = ready.told(Operation::Bulk, model.name())?;
+        }
         let statements = shared.statements.get(&model)?;
         let clock = shared.options.clock.clone();
         let mode = shared.mode_for(request.items.len());

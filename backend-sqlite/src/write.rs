@@ -111,8 +111,15 @@ impl<'c> Hand<'c> {
         let key = &write.key;
         self.statements.check_key(key)?;
         let written = match &write.action {
-            Action::Put(body) => self.put(key, body, write.expected, &write.write_id),
-            Action::Patch(patch) => self.patch(key, patch, write.expected, &write.write_id),
+            Action::Put(body) if write.computed.is_empty() => {
+                self.put(key, body, write.expected, &write.write_id)
+            }
+            Action::Put(body) => {
+                let (body, made) = write.computed_onto(body.clone())?;
+                let receipt = self.put(key, &body, write.expected, &write.write_id);
+                receipt.map(|receipt| receipt.with_made(made))
+            }
+            Action::Patch(patch) => self.patch(write, patch),
             Action::Delete => self.delete(key, write.expected),
         };
         written.map_err(|failure| match failure {
@@ -192,16 +199,17 @@ impl<'c> Hand<'c> {
         Ok((replace.raw_execute()? == 1).then_some(next))
     }
 
-    fn patch(&mut self, key: &Key, patch: &Patch, expected: Expected, id: &WriteId) -> Written {
+    fn patch(&mut self, write: &Write, patch: &Patch) -> Written {
+        let (key, expected) = (&write.key, write.expected);
         let get = prepare(&mut self.get, self.connection, &self.statements.get)?;
         let found = load::get_one(get, key, self.now)?;
         let effect = expected.decide(Intent::Patch, key, found.as_ref().map(|d| d.version))?;
         let Some(found) = found else {
             return Err(Error::not_found(key.clone()).into());
         };
-        let body = patch.apply(&found.body)?;
-        match self.replace(key, &body, found.version, id)? {
-            Some(version) => Ok(Receipt::written(effect, version)),
+        let (body, made) = write.computed_onto(patch.apply(&found.body)?)?;
+        match self.replace(key, &body, found.version, &write.write_id)? {
+            Some(version) => Ok(Receipt::written(effect, version).with_made(made)),
             None => Err(Error::internal("a document changed under the lock").into()),
         }
     }

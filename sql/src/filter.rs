@@ -70,7 +70,12 @@ pub fn filter(sql: &mut Writer<'_>, model: &Model, node: &Filter) -> Result<()> 
         Filter::And(all) if all.is_empty() => {
             sql.text("TRUE");
         }
-        Filter::And(all) => join(sql, all, " AND ", &mut |sql, f| filter(sql, model, f))?,
+        Filter::And(all) => {
+            // A function of the user's may take long: it is called where all else holds.
+            let (last, first): (Vec<_>, Vec<_>) = all.iter().partition(|f| calls_function(f));
+            let all = [first, last].concat();
+            join(sql, &all, " AND ", &mut |sql, f| filter(sql, model, f))?;
+        }
         Filter::Or(any) if any.is_empty() => {
             sql.text("FALSE");
         }
@@ -83,6 +88,15 @@ pub fn filter(sql: &mut Writer<'_>, model: &Model, node: &Filter) -> Result<()> 
         _ => return Err(Error::unsupported("this kind of filter")),
     }
     Ok(())
+}
+
+fn calls_function(node: &Filter) -> bool {
+    match node {
+        Filter::Call { .. } => true,
+        Filter::And(all) | Filter::Or(all) => all.iter().any(calls_function),
+        Filter::Not(filter) | Filter::Nested { filter, .. } => calls_function(filter),
+        _ => false,
+    }
 }
 
 /// The objects take the place of the document: under the same alias, each as a body of its own.

@@ -138,6 +138,16 @@ d.id IN (?1, ?2)
 }
 
 #[test]
+fn calls_are_made_where_all_else_holds() {
+    let call = || Filter::call(Call::new("slow").unwrap());
+    let filter = (!call()).and(Filter::exists("logins").unwrap()).and(call());
+    insta::assert_snapshot!(check(filter), @r#"
+    (json_type(d.body, '$."logins"') IN ('text', 'integer', 'real', 'true', 'false') AND (((strongroom_call(d.body, ?1)) IS NOT TRUE) AND strongroom_call(d.body, ?2)))
+    [Text("[{\"function\":\"slow\",\"arguments\":[]},true]"), Text("[{\"function\":\"slow\",\"arguments\":[]},true]")]
+    "#);
+}
+
+#[test]
 fn calls_are_bound_as_one_value() {
     let inner = Call::new("salt").unwrap();
     let call = Call::new("check").unwrap();

@@ -25,6 +25,7 @@ use strongroom_core::store::{
 };
 
 use crate::bulk;
+use crate::computed::{calls_functions, make_ready};
 use crate::explain;
 use crate::group;
 use crate::load;
@@ -144,21 +145,37 @@ impl Save for SqliteTransaction {
     async fn save(&self, request: SaveRequest) -> Result<Receipt> {
         let statements = self.statements(&request.model)?;
         let now = self.session.shared.options.clock.now();
-        self.call(|connection| Hand::new(connection, &statements, now).write(&request.write))
-            .await
-            .told(Operation::Save, request.model.name())
+        let model = request.model.name().clone();
+        let saved = if request.write.computed.is_empty() {
+            let work = |c: &Connection| Hand::new(c, &statements, now).write(&request.write);
+            self.call(work).await
+        } else {
+            let functions = self.session.shared.options.functions.clone();
+            let SaveRequest {
+                model, mut write, ..
+            } = request;
+            let work = move |connection: &Connection| {
+                write.make_ready(&functions, &model)?;
+                Hand::new(connection, &statements, now).write(&write)
+            };
+            self.session.write_many(self.level, work).await
+        };
+        saved.told(Operation::Save, &model)
     }
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Bulk for SqliteTransaction {
-    async fn bulk(&self, request: BulkRequest) -> Result<BulkReply> {
+    async fn bulk(&self, mut request: BulkRequest) -> Result<BulkReply> {
         let statements = self.statements(&request.model)?;
         let model = request.model.clone();
         let now = self.session.shared.options.clock.now();
-        let many = is_many(&self.session.shared, request.items.len());
+        let calls = calls_functions(&request.items);
+        let many = calls || is_many(&self.session.shared, request.items.len());
+        let functions = self.session.shared.options.functions.clone();
         let work = move |connection: &Connection| -> Result<Vec<Result<Receipt>>, Failure> {
+            make_ready(&mut request.items, &functions, &request.model)?;
             if !request.atomic {
                 let outcomes = bulk::bulk(connection, &statements, &request.items, now);
                 return outcomes.map_err(Failure::Engine);

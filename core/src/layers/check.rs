@@ -112,8 +112,10 @@ fn load(request: &LoadRequest, can: &Capabilities) -> Result<()> {
 fn write(model: &Model, write: &Write, can: &Capabilities) -> Result<()> {
     model.check_key(&write.key)?;
     write.check_computed(model)?;
-    let mut names = write.computed.iter().flat_map(Computed::names);
-    names.try_for_each(|name| has_function(name, can))?;
+    let calls = write.computed.iter().filter_map(Computed::call);
+    calls
+        .flat_map(crate::query::Call::names)
+        .try_for_each(|name| has_function(name, can))?;
     match &write.action {
         Action::Put(body) => at_most("body", "bytes", body.len(), can.max_body_bytes),
         Action::Patch(patch) => {

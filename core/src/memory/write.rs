@@ -6,7 +6,7 @@ use super::collection::{Collection, Stored};
 use super::shared::Moment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Body, Key, Version};
-use crate::store::{Action, BulkItem, Effect, Intent, Receipt, Write};
+use crate::store::{Action, BulkItem, Effect, Intent, Made, Receipt, Write};
 
 /// What stood under a key before a write, so that an atomic bulk can put it back.
 struct Undo<'a> {
@@ -46,7 +46,13 @@ impl Collection {
             let undo = Undo { key, before };
             return Ok((Receipt::without_version(effect), Some(undo)));
         };
-        let (body, made) = write.compute_onto(moment.functions(), &self.model, body)?;
+        let (body, made) = if write.computed.is_empty() {
+            (body, Made::new())
+        } else {
+            let mut write = write.clone();
+            write.make_ready(moment.functions(), &self.model)?;
+            write.computed_onto(body)?
+        };
         let version = match actual {
             Some(actual) => actual.next()?,
             None => Version::created(),

@@ -303,6 +303,22 @@ enum CompiledArgument {
 }
 
 impl CompiledCall {
+    /// The function's name.
+    #[must_use]
+    pub fn function(&self) -> &FunctionName {
+        &self.function
+    }
+
+    /// Whether the call, or one within it, looks at a field of the document.
+    #[must_use]
+    pub fn reads_fields(&self) -> bool {
+        self.arguments.iter().any(|argument| match argument {
+            CompiledArgument::Value(_) => false,
+            CompiledArgument::Field(_) => true,
+            CompiledArgument::Call(call) => call.reads_fields(),
+        })
+    }
+
     /// Calls the function for a document.
     ///
     /// # Errors

@@ -3,29 +3,34 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Action, Write};
 use crate::error::{Error, Result};
 use crate::model::{Body, FieldPath, Kind, Model, RawDocument, Scalar};
 use crate::patch::Patch;
-use crate::query::{Call, FunctionName, Functions};
+use crate::query::{Call, CompiledCall, Functions};
 
 /// A field whose value a function makes while the document is written.
 ///
 /// The function's arguments are values and fields of the document as it is written, with all
 /// other changes made and no computed field set yet; what it makes, null for nothing, takes the
 /// place of what the field holds.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Computed {
     field: FieldPath,
     value: Computation,
 }
 
-/// The value of a computed field, before and after its function ran.
-#[derive(Clone, PartialEq)]
+/// The value of a computed field, on its way from the call to what the call makes.
+#[derive(Clone)]
 enum Computation {
     Call(Call),
+    Ready {
+        call: CompiledCall,
+        functions: Functions,
+        kind: Kind,
+    },
     Made(Value),
 }
 
@@ -48,19 +53,13 @@ impl Computed {
         &self.field
     }
 
-    /// The call, unless it was made [ahead](Write::compute_ahead).
+    /// The call, as long as no store has made it ready.
     #[must_use]
     pub fn call(&self) -> Option<&Call> {
         match &self.value {
             Computation::Call(call) => Some(call),
-            Computation::Made(_) => None,
+            Computation::Ready { .. } | Computation::Made(_) => None,
         }
-    }
-
-    /// The names of the functions that are called.
-    #[must_use]
-    pub fn names(&self) -> Vec<&FunctionName> {
-        self.call().map(Call::names).unwrap_or_default()
     }
 
     fn check(&self, model: &Model) -> Result<()> {
@@ -76,23 +75,23 @@ impl Computed {
         self.call().map_or(Ok(()), |call| call.check(model))
     }
 
-    fn evaluate(&self, functions: &Functions, model: &Model, body: &Body) -> Result<Value> {
-        let call = match &self.value {
+    fn evaluate(&self, body: &Body) -> Result<Value> {
+        let (call, functions, kind) = match &self.value {
             Computation::Made(value) => return Ok(value.clone()),
-            Computation::Call(call) => call,
+            Computation::Ready {
+                call,
+                functions,
+                kind,
+            } => (call, functions, *kind),
+            Computation::Call(_) => return Err(Error::unsupported("functions in what is written")),
         };
         let object = match call.reads_fields() {
             true => body.to_object()?,
-            false => serde_json::Map::new(),
+            false => Map::new(),
         };
-        match call.evaluate(functions, model, &object)? {
-            None => Ok(Value::Null),
-            Some(made) => self.fitting(made, model),
-        }
-    }
-
-    fn fitting(&self, made: Scalar, model: &Model) -> Result<Value> {
-        let kind = model.require(&self.field)?.kind;
+        let Some(made) = call.evaluate(functions, &object)? else {
+            return Ok(Value::Null);
+        };
         let fits = match kind {
             Kind::Text => matches!(made, Scalar::Text(_)),
             Kind::Integer => matches!(made, Scalar::Integer(_)),
@@ -101,10 +100,9 @@ impl Computed {
         if fits {
             return Ok(Value::from(&made));
         }
-        let names = self.names();
         Err(Error::invalid(format!(
             "function {} made a value of type {}, but field {} is declared as {}",
-            names.first().map_or("", |name| name.as_str()),
+            call.function(),
             made.type_name(),
             self.field,
             kind.as_str()
@@ -115,9 +113,8 @@ impl Computed {
 /// The arguments stay out of it: they may be secrets.
 impl fmt::Debug for Computed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.names();
-        match names.first() {
-            Some(name) => write!(f, "Computed({} = {name}(…))", self.field),
+        match self.call() {
+            Some(call) => write!(f, "Computed({} = {}(…))", self.field, call.function()),
             None => write!(f, "Computed({} = …)", self.field),
         }
     }
@@ -175,44 +172,53 @@ impl Write {
         Ok(())
     }
 
-    /// Runs the functions that need no stored document: those of a put, and those of a patch whose
-    /// arguments are values only. A store calls it before it takes what other writes wait for.
+    /// Gives the computed fields these functions to call, and runs those calls that need no stored
+    /// document: all of a put, and those of a patch whose arguments are values only. A store does
+    /// so before it takes what other writes wait for.
+    ///
+    /// A call that fails is left to [`computed_onto`](Self::computed_onto), which tells.
     ///
     /// # Errors
     ///
-    /// As for [`compute_onto`](Self::compute_onto).
-    pub fn compute_ahead(&mut self, functions: &Functions, model: &Model) -> Result<()> {
+    /// `Invalid`, naming the field, if the model does not declare one.
+    pub fn make_ready(&mut self, functions: &Functions, model: &Model) -> Result<()> {
         let nothing = Body::from_trusted("{}");
-        let (body, whole) = match &self.action {
+        let (body, is_whole) = match &self.action {
             Action::Put(body) => (body, true),
             Action::Patch(_) | Action::Delete => (&nothing, false),
         };
         for computed in &mut self.computed {
-            if whole || !computed.call().is_some_and(Call::reads_fields) {
-                computed.value = Computation::Made(computed.evaluate(functions, model, body)?);
+            let Computation::Call(call) = &computed.value else {
+                continue;
+            };
+            let needs_document = call.reads_fields() && !is_whole;
+            computed.value = Computation::Ready {
+                call: call.compile(model)?,
+                functions: functions.clone(),
+                kind: model.require(&computed.field)?.kind,
+            };
+            if !needs_document && let Ok(made) = computed.evaluate(body) {
+                computed.value = Computation::Made(made);
             }
         }
         Ok(())
     }
 
-    /// Runs the functions that have not run yet and sets the computed fields in `body`, which is
-    /// the document with all other changes of the write; hands out what was made as well.
+    /// Sets the computed fields in `body`, which is the document with all other changes of the
+    /// write, and hands out what was made as well. The write was made
+    /// [ready](Self::make_ready).
     ///
     /// # Errors
     ///
-    /// `Unsupported` if there is no such function; `Invalid`, naming it, if it fails, or makes a
-    /// value that its field does not hold; `Invalid` if the field cannot be reached.
-    pub fn compute_onto(
-        &self,
-        functions: &Functions,
-        model: &Model,
-        body: Body,
-    ) -> Result<(Body, Made)> {
+    /// `Invalid`, naming the function, if it fails, or makes a value that its field does not hold;
+    /// `Invalid` if the field cannot be reached; `Unsupported` if there is no such function, or if
+    /// the write was not made ready.
+    pub fn computed_onto(&self, body: Body) -> Result<(Body, Made)> {
         if self.computed.is_empty() {
             return Ok((body, Made::new()));
         }
         let made = self.computed.iter().map(|computed| {
-            let value = computed.evaluate(functions, model, &body)?;
+            let value = computed.evaluate(&body)?;
             Ok((computed.field.clone(), value))
         });
         let made = made.collect::<Result<Made>>()?;

@@ -1,5 +1,7 @@
 //! Fields that functions make.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::json;
 
 use super::*;
@@ -120,16 +122,28 @@ fn are_made_ahead_where_no_stored_document_is_needed() {
     let of_field = twice().field(field());
     let put = Write::put(key("a"), body(r#"{"n":3}"#), Expected::Any);
     let patch = Write::patch(key("a"), Patch::new(), Expected::Any);
-    for (write, ahead) in [
-        (put.compute(field(), of_field.clone()), true),
-        (patch.clone().compute(field(), of_value), true),
-        (patch.compute(field(), of_field), false),
+    for (mut write, ahead, made) in [
+        (put.compute(field(), of_field.clone()), 1, 6),
+        (patch.clone().compute(field(), of_value), 1, 2),
+        (patch.compute(field(), of_field), 0, 6),
     ] {
-        let mut prepared = write.clone();
-        prepared.compute_ahead(&functions(), &model).unwrap();
-        assert_eq!(prepared.computed[0].call().is_none(), ahead, "{write:?}");
-        let document = body(r#"{"n":3}"#);
-        let made = |write: &Write| write.compute_onto(&functions(), &model, document.clone());
-        assert_eq!(made(&prepared).unwrap().1, made(&write).unwrap().1);
+        let runs = Arc::new(AtomicUsize::new(0));
+        let (counted, twice) = (runs.clone(), functions());
+        let counting = Functions::new().with("twice", move |arguments| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            twice.call(&"twice".parse()?, arguments)
+        });
+        write.make_ready(&counting.unwrap(), &model).unwrap();
+        assert_eq!(runs.load(Ordering::Relaxed), ahead, "{write:?}");
+        let (document, _) = write.computed_onto(body(r#"{"n":3}"#)).unwrap();
+        assert_eq!(runs.load(Ordering::Relaxed), 1, "{write:?}");
+        assert!(document.same_value(&body(&format!(r#"{{"n":{made}}}"#))));
     }
+}
+
+#[test]
+fn without_functions_are_refused() {
+    let write = twice_n(Write::put(key("a"), body("{}"), Expected::Any));
+    let error = write.computed_onto(body("{}")).unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Unsupported);
 }
