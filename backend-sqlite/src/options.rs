@@ -91,6 +91,7 @@ pub struct SqliteOptions {
     pub(crate) busy_timeout: Duration,
     pub(crate) write_wait: Duration,
     pub(crate) readers: usize,
+    pub(crate) scans: usize,
     pub(crate) write_mode: WriteMode,
     pub(crate) missing_file: MissingFile,
     pub(crate) hook: Option<Hook>,
@@ -121,6 +122,7 @@ impl SqliteOptions {
             busy_timeout: Duration::from_secs(5),
             write_wait: Duration::from_secs(5),
             readers: cores.max(4),
+            scans: 8,
             write_mode: WriteMode::default(),
             missing_file: MissingFile::default(),
             hook: None,
@@ -157,6 +159,16 @@ impl SqliteOptions {
     #[must_use]
     pub fn readers(mut self, readers: usize) -> Self {
         self.readers = readers.max(1);
+        self
+    }
+
+    /// How many scans of a file may be open at once, 8 by default and 1 to 1,000. Each has a
+    /// connection and a thread of its own, and an open one keeps the log from being written back.
+    /// One more fails with `Contended`. Scans within a transaction and of documents in memory do
+    /// not count.
+    #[must_use]
+    pub fn scans(mut self, scans: usize) -> Self {
+        self.scans = scans.clamp(1, 1_000);
         self
     }
 
@@ -233,6 +245,7 @@ impl fmt::Debug for SqliteOptions {
             .field("busy_timeout", &self.busy_timeout)
             .field("write_wait", &self.write_wait)
             .field("readers", &self.readers)
+            .field("scans", &self.scans)
             .field("write_mode", &self.write_mode)
             .field("missing_file", &self.missing_file)
             .field("hook", &self.hook.as_ref().map(|_| "set"))

@@ -309,18 +309,29 @@ fn watched<T>(
     done
 }
 
+/// Held by a future, so that its work is cancelled when it is dropped.
+#[derive(Default)]
+pub(crate) struct CancelOnDrop(Arc<AtomicBool>);
+
+impl CancelOnDrop {
+    /// What the work looks at.
+    pub(crate) fn cancelled(&self) -> Arc<AtomicBool> {
+        self.0.clone()
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs work on a blocking thread and cancels it when the future is dropped.
 pub(crate) async fn elsewhere<T: Send + 'static>(
     work: impl FnOnce(&Arc<AtomicBool>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    struct CancelOnDrop(Arc<AtomicBool>);
-    impl Drop for CancelOnDrop {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-    let cancelled = CancelOnDrop(Arc::new(AtomicBool::new(false)));
-    let seen = cancelled.0.clone();
+    let cancel = CancelOnDrop::default();
+    let seen = cancel.cancelled();
     tokio::task::spawn_blocking(move || work(&seen))
         .await
         .map_err(|e| Error::internal("a search was given up half-way").with_source(e))?

@@ -33,8 +33,6 @@ use crate::search::{key, with_prepared};
 use crate::store::Told;
 use crate::writer::closed;
 
-/// Most scans that a store has open at once.
-const MAX_SCANS: usize = 8;
 /// How many finished pieces wait to be fetched.
 const PIECES_AHEAD: usize = 1;
 
@@ -42,6 +40,8 @@ const PIECES_AHEAD: usize = 1;
 #[derive(Debug)]
 pub(crate) struct Scans {
     free: Arc<Semaphore>,
+    /// Most that are open at once.
+    most: usize,
     listed: Mutex<Listed>,
 }
 
@@ -73,9 +73,10 @@ impl Stop {
 }
 
 impl Scans {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self {
-            free: Arc::new(Semaphore::new(MAX_SCANS)),
+            free: Arc::new(Semaphore::new(most)),
+            most,
             listed: Mutex::default(),
         }
     }
@@ -89,7 +90,10 @@ impl Scans {
         let permit = self.free.clone().try_acquire_owned().map_err(|_| {
             Error::new(
                 ErrorKind::Contended,
-                format!("{MAX_SCANS} scans are open, which is as many as there may be"),
+                format!(
+                    "{} scans are open, which is as many as there may be",
+                    self.most
+                ),
             )
         })?;
         let stop = Arc::new(Stop {
@@ -146,7 +150,7 @@ impl Scans {
             let open = listed.open.iter().filter_map(Weak::upgrade);
             open.for_each(|scan| scan.stop());
         }
-        let all = u32::try_from(MAX_SCANS).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.most).unwrap_or(u32::MAX);
         // All places are free when no thread is left.
         let _ = self.free.acquire_many(all).await;
     }

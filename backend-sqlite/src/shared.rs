@@ -80,7 +80,7 @@ impl Shared {
             statements: StatementsOf::default(),
             desk: Desk::new(Writer::new(connection, options.clone()), options.clone()),
             readers,
-            scans: Scans::new(),
+            scans: Scans::new(options.scans),
             capabilities,
             current: Current::default(),
             options,
@@ -131,7 +131,7 @@ impl Shared {
     pub(crate) async fn change<T, W>(&self, mode: WriteMode, mut work: W) -> Result<T>
     where
         T: Send + 'static,
-        W: FnMut(&Connection) -> Result<Ending<T>, Failure> + Send + 'static,
+        W: FnMut(&mut Connection) -> Result<Ending<T>, Failure> + Send + 'static,
     {
         let lease = self.desk.turn(self.options.write_wait).await?;
         let limit = self.options.busy_timeout;
@@ -172,8 +172,8 @@ impl Shared {
 }
 
 fn in_transaction<T>(
-    connection: &Connection,
-    work: &mut impl FnMut(&Connection) -> Result<Ending<T>, Failure>,
+    connection: &mut Connection,
+    work: &mut impl FnMut(&mut Connection) -> Result<Ending<T>, Failure>,
 ) -> Attempt<Result<T>> {
     match begin(connection) {
         Ok(()) => {}

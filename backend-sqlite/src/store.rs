@@ -23,6 +23,7 @@ use crate::group;
 use crate::load;
 use crate::matching;
 use crate::options::{SqliteOptions, WriteMode};
+use crate::pool::CancelOnDrop;
 use crate::schema::{self, Demand};
 use crate::search;
 use crate::shared::{Ending, Shared};
@@ -221,8 +222,8 @@ impl Search for SqliteStore {
             .told(Operation::Group, model.name())
     }
 
-    /// A scan of a file reads on a thread and a connection of its own; at most 8 are open at once.
-    /// One of documents in memory collects them when it is opened.
+    /// A scan of a file reads on a thread and a connection of its own; how many are open at once is
+    /// for [`SqliteOptions::scans`] to say, and one more fails with `Contended`. One of documents in memory collects them when it is opened.
     async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
         let model = request.model.clone();
         self.shared.statements.get(&model)?;
@@ -230,17 +231,19 @@ impl Search for SqliteStore {
         opened.told(Operation::Scan, model.name())
     }
 
-    /// A step is one transaction, on a blocking thread. A dropped future withdraws it if it was
-    /// not begun; otherwise it takes place entirely.
+    /// A step is one transaction, on a blocking thread. A dropped future withdraws it while it
+    /// searches; once it writes, it takes place entirely.
     async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
         let shared = &self.shared;
         let operation = request.action.operation();
         let collection = request.model.name().clone();
         let statements = shared.statements.get(&request.model)?;
-        let clock = shared.options.clock.clone();
+        let options = shared.options.clone();
+        let cancel = CancelOnDrop::default();
+        let cancelled = cancel.cancelled();
         shared
             .change(WriteMode::Thread, move |connection| {
-                matching::write_matching(connection, &statements, &request, clock.now())
+                matching::write_matching(connection, &options, &cancelled, &statements, &request)
                     .map(Ending::Commit)
             })
             .await

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use strongroom_core::layers::{CheckLayer, Layer};
@@ -324,9 +324,9 @@ async fn a_name_of_sqlites_own_is_refused() {
     }
 }
 
-/// A function that takes long holds up neither the task that asks nor the one that gives up.
-#[tokio::test]
-async fn a_dropped_question_stops_calling() {
+/// A store of 1,000 documents with a function that takes 20 milliseconds, and how often it was
+/// called.
+async fn slow(options: SqliteOptions) -> (SqliteStore, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
     let functions = Functions::new().with("slow", move |_| {
@@ -334,26 +334,75 @@ async fn a_dropped_question_stops_calling() {
         std::thread::sleep(Duration::from_millis(20));
         Ok(Some(Scalar::from(true)))
     });
-    let folder = tempfile::tempdir().unwrap();
-    let options = SqliteOptions::file(folder.path().join("a.db")).functions(functions.unwrap());
+    let options = options.functions(functions.unwrap());
     let store = SqliteStore::open(options).await.unwrap();
     let bodies: Vec<Value> = (0..1_000).map(|n| json!({"n": n})).collect();
     fill(&store, &bodies).await;
-    let count = CountRequest::new(model(), Filter::call(of("slow", "n")));
-    let slow = tokio::time::timeout(Duration::from_millis(200), store.count(count)).await;
-    assert!(slow.is_err());
+    (store, calls)
+}
+
+/// Waits until the function is no more called, after some calls but not for all documents.
+async fn ends(calls: &AtomicUsize) {
     let mut seen = calls.load(Ordering::SeqCst);
     assert!((1..60).contains(&seen), "{seen} calls");
-    // From some moment on there are no more.
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let now = calls.load(Ordering::SeqCst);
         if now == seen {
             break;
         }
-        assert!(tokio::time::Instant::now() < deadline, "calls go on");
+        assert!(Instant::now() < deadline, "calls go on");
         seen = now;
     }
     assert!(seen < 100, "{seen} calls");
+}
+
+/// A function that takes long holds up neither the task that asks nor the one that gives up.
+#[tokio::test]
+async fn a_dropped_question_stops_calling() {
+    let folder = tempfile::tempdir().unwrap();
+    for options in [
+        SqliteOptions::file(folder.path().join("a.db")),
+        SqliteOptions::memory(),
+    ] {
+        let (store, calls) = slow(options).await;
+        let count = CountRequest::new(model(), Filter::call(of("slow", "n")));
+        let asked = tokio::time::timeout(Duration::from_millis(200), store.count(count)).await;
+        assert!(asked.is_err());
+        ends(&calls).await;
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_write_of_what_matches_stops_searching() {
+    let folder = tempfile::tempdir().unwrap();
+    for options in [
+        SqliteOptions::file(folder.path().join("a.db")),
+        SqliteOptions::memory(),
+    ] {
+        let (store, calls) = slow(options).await;
+        let filter = Filter::call(of("slow", "n"));
+        let delete = MatchingRequest::new(model(), filter, MatchingAction::Delete);
+        let patience = Duration::from_millis(200);
+        let dropped = tokio::time::timeout(patience, store.write_matching(delete.clone())).await;
+        assert!(dropped.is_err());
+        ends(&calls).await;
+        calls.store(0, Ordering::SeqCst);
+        let tx = store.begin(BeginOptions::new()).await.unwrap();
+        let dropped = tokio::time::timeout(patience, tx.write_matching(delete)).await;
+        assert!(dropped.is_err());
+        ends(&calls).await;
+        // Its holder is told that the transaction came to nothing.
+        assert!(tx.commit().await.is_err());
+        let count = CountRequest::new(model(), Filter::all());
+        assert_eq!(store.count(count).await.unwrap(), 1_000);
+        let again = Write::put(
+            Key::new("k0").unwrap(),
+            Body::encode(&json!({})).unwrap(),
+            Expected::Present,
+        );
+        let again = BulkRequest::new(model(), vec![BulkItem::Write(again)]);
+        assert!((&store as &dyn Store).bulk(again).await.unwrap().is_ok());
+    }
 }

@@ -529,6 +529,45 @@ async fn many_text_fields() {
 }
 
 #[tokio::test]
+async fn fields_of_any_name() {
+    let names = [
+        "it's ; --",
+        "a,b",
+        "x=y",
+        "content=''",
+        "(z)",
+        "`w`",
+        "größe",
+        "rank",
+        "rowid",
+        "^A",
+        "A",
+        "a",
+        "{c} : x",
+        "?1",
+        "tokenize",
+    ];
+    let fields: Vec<_> = names.map(|n| (n, Kind::Text, false)).to_vec();
+    let model = model_of(&fields);
+    let store = SqliteStore::open(SqliteOptions::memory()).await.unwrap();
+    ensure(&store, &model).await;
+    for (at, name) in names.iter().enumerate() {
+        let body = json!({ *name: format!("word{at}") });
+        save(&store, put(&format!("k{at:02}"), &body)).await;
+    }
+    for (at, name) in names.iter().enumerate() {
+        let words = |word: usize| Filter::text(name, format!("word{word}"), Words::Any).unwrap();
+        let found = ids_of(&store, &model, words(at)).await;
+        assert_eq!(found, [format!("k{at:02}")], "{name}");
+        let found = ids_of(&store, &model, words((at + 1) % names.len())).await;
+        assert!(found.is_empty(), "{name}: {found:?}");
+        let body = json!({ *name: "word" });
+        save(&store, put(&format!("k{at:02}"), &body)).await;
+        assert!(ids_of(&store, &model, words(at)).await.is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_question_of_as_many_words_as_there_may_be() {
     let store = SqliteStore::open(SqliteOptions::memory()).await.unwrap();
     ensure(&store, &model()).await;

@@ -302,10 +302,29 @@ fn words_are_looked_up_in_their_index() {
         let count = count(&Sqlite, &CountRequest::new(model.clone(), filter), None).unwrap();
         show(count).replace("SELECT count(*) FROM \"notes\" AS d WHERE ", "")
     };
-    insta::assert_snapshot!(condition(Words::Any), @"");
-    insta::assert_snapshot!(condition(Words::All), @"");
-    insta::assert_snapshot!(condition(Words::Phrase), @"");
-    insta::assert_snapshot!(Sqlite.extend_collection(&base, &model).join("\n"), @"");
+    insta::assert_snapshot!(condition(Words::Any), @r#"
+d.row IN (SELECT rowid FROM "notes:t"(?1))
+[Text("\"f:deep.^Pages\" : (\"red\" OR \"and\" OR \"fox\")")]
+"#);
+    insta::assert_snapshot!(condition(Words::All), @r#"
+d.row IN (SELECT rowid FROM "notes:t"(?1))
+[Text("\"f:deep.^Pages\" : (\"red\" AND \"and\" AND \"fox\")")]
+"#);
+    insta::assert_snapshot!(condition(Words::Phrase), @r#"
+d.row IN (SELECT rowid FROM "notes:t"(?1))
+[Text("\"f:deep.^Pages\" : (\"red and fox\")")]
+"#);
+    insta::assert_snapshot!(Sqlite.extend_collection(&base, &model).join("\n"), @r#"
+DROP TRIGGER IF EXISTS "notes:t:insert"
+DROP TRIGGER IF EXISTS "notes:t:update"
+DROP TRIGGER IF EXISTS "notes:t:delete"
+DROP TABLE IF EXISTS "notes:t"
+CREATE VIRTUAL TABLE "notes:t" USING fts5("f:deep.^Pages", "f:it's", content='', contentless_delete=1, tokenize='ascii')
+INSERT INTO "notes:t" (rowid, "f:deep.^Pages", "f:it's") SELECT row, strongroom_words(body, 'deep.Pages'), strongroom_words(body, 'it''s') FROM "notes"
+CREATE TRIGGER "notes:t:insert" AFTER INSERT ON "notes" BEGIN INSERT INTO "notes:t" (rowid, "f:deep.^Pages", "f:it's") VALUES (new.row, strongroom_words(new.body, 'deep.Pages'), strongroom_words(new.body, 'it''s')); END
+CREATE TRIGGER "notes:t:update" AFTER UPDATE OF body ON "notes" WHEN strongroom_texts_differ(old.body, new.body, '["deep.Pages","it''s"]') BEGIN UPDATE "notes:t" SET "f:deep.^Pages" = strongroom_words(new.body, 'deep.Pages'), "f:it's" = strongroom_words(new.body, 'it''s') WHERE rowid = new.row; END
+CREATE TRIGGER "notes:t:delete" AFTER DELETE ON "notes" BEGIN DELETE FROM "notes:t" WHERE rowid = old.row; END
+"#);
     assert!(Sqlite.extend_collection(&model, &model).is_empty());
     assert!(
         Sqlite
@@ -313,7 +332,10 @@ fn words_are_looked_up_in_their_index() {
             .iter()
             .any(|s| s.contains("fts5"))
     );
-    insta::assert_snapshot!(Sqlite.drop_collection(&model).join("\n"), @"");
+    insta::assert_snapshot!(Sqlite.drop_collection(&model).join("\n"), @r#"
+DROP TABLE "notes"
+DROP TABLE IF EXISTS "notes:t"
+"#);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod scan;
 mod session;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -255,11 +256,11 @@ impl Search for SqliteTransaction {
         let statements = self.statements(&request.model)?;
         let operation = request.action.operation();
         let collection = request.model.name().clone();
-        let now = self.session.shared.options.clock.now();
-        let work = move |connection: &Connection| {
-            matching::write_matching(connection, &statements, &request, now)
+        let options = self.session.shared.options.clone();
+        let work = move |connection: &mut Connection, cancelled: &Arc<AtomicBool>| {
+            matching::write_matching(connection, &options, cancelled, &statements, &request)
         };
-        let written = self.session.write_many(self.level, work).await;
+        let written = self.session.write_cancellable(self.level, work).await;
         let reply = written.told(operation, &collection)?;
         let refused = reply.failures.iter().map(|(_, error)| error);
         self.session.note_violation(self.level, refused);

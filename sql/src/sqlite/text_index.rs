@@ -69,11 +69,8 @@ pub fn make_text_index(model: &Model) -> Vec<String> {
         let path = literal(field.path.as_str());
         format!("{} = {WORDS_FUNCTION}(new.body, {path})", column(field))
     });
-    // Paths hold no quotation marks and no backslashes.
-    let paths = literal(&format!(
-        "[{}]",
-        list(&|field| format!("\"{}\"", field.path))
-    ));
+    let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
+    let paths = literal(&serde_json::Value::from(paths).to_string());
     vec![
         format!("DROP TRIGGER IF EXISTS {insert}"),
         format!("DROP TRIGGER IF EXISTS {update}"),
