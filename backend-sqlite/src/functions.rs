@@ -18,11 +18,14 @@ use strongroom_sql::sqlite::{
     VALUES_FUNCTION, WILDCARD_FUNCTION,
 };
 
+use crate::intervals;
+
 /// Registers the functions on a new connection.
 pub(crate) fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_DIRECTONLY;
+    intervals::register(connection, flags)?;
     connection.create_scalar_function(VALUES_FUNCTION, 3, flags, |call| {
         let values = reader(call)?.values(&object(call)?);
         let values: Vec<Value> = values.iter().map(Value::from).collect();

@@ -70,6 +70,7 @@ impl Shared {
         capabilities.text_search = true;
         capabilities.nested_filters = true;
         capabilities.native_filters = true;
+        capabilities.aggregations = true;
         capabilities.groups = true;
         capabilities.scans = true;
         capabilities.matching_writes = true;
