@@ -271,7 +271,11 @@ impl<'r> Compiler<'_, 'r> {
     }
 
     /// The statement that makes the buckets, if any, with the metrics that need no join.
-    fn together(&mut self, scope: &Scope<'r>, metrics: &[(&'r str, &'r Aggregation)]) -> Result<()> {
+    fn together(
+        &mut self,
+        scope: &Scope<'r>,
+        metrics: &[(&'r str, &'r Aggregation)],
+    ) -> Result<()> {
         let mut rows = self.rows(scope);
         let total = matches!(scope.keys, Some((_, Keys::Terms { .. })));
         let first = usize::from(scope.keys.is_some())

@@ -1,16 +1,12 @@
 //! Where the intervals of dates begin: by whole numbers where they have one length, by a function
 //! of the adapter where they have not.
 
-use std::ops::RangeInclusive;
-
 use strongroom_core::error::{Error, Result};
+use strongroom_core::model::Timestamp;
 use strongroom_core::query::{CalendarUnit, DateInterval};
 
 use super::DATE_FUNCTION;
 use crate::param::Writer;
-
-/// The milliseconds that are a timestamp.
-const TIMES: RangeInclusive<i64> = -377_705_023_201_000..=253_402_207_200_999;
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -51,7 +47,7 @@ fn multiple(sql: &mut Writer<'_>, value: &str, step: i64) {
 /// number is negative in SQL. No step overflows: only times get there, and they are far from the
 /// ends of `i64`.
 fn multiple_from(sql: &mut Writer<'_>, value: &str, shifted: &str, step: i64) {
-    let (first, last) = (TIMES.start(), TIMES.end());
+    let (first, last) = (Timestamp::MIN.as_millis(), Timestamp::MAX.as_millis());
     sql.text(format!(
         "CASE WHEN {value} BETWEEN {first} AND {last} THEN {value} - {shifted} % "
     ));
@@ -67,10 +63,10 @@ mod tests {
     #[test]
     fn times_are_what_the_core_takes_for_times() {
         let interval = DateInterval::Fixed { milliseconds: 1 };
-        for edge in [*TIMES.start(), *TIMES.end()] {
-            assert_eq!(interval.floor(edge), Some(edge));
-        }
-        assert_eq!(interval.floor(TIMES.start() - 1), None);
-        assert_eq!(interval.floor(TIMES.end() + 1), None);
+        let (first, last) = (Timestamp::MIN.as_millis(), Timestamp::MAX.as_millis());
+        assert_eq!(interval.floor(first), Some(first));
+        assert_eq!(interval.floor(last), Some(last));
+        assert_eq!(interval.floor(first - 1), None);
+        assert_eq!(interval.floor(last + 1), None);
     }
 }
