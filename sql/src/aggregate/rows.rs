@@ -158,16 +158,19 @@ impl<'s, 'r> Rows<'s, 'r> {
             // The key may read the value several times.
             keys.write(sql, "d.v")?;
             sql.text(" AS g");
-            for (_, name) in &self.kept {
-                sql.text(format!(", {} AS {name}", column(name)));
+            for (expression, name) in &self.kept {
+                let inside = if *expression == value { "v" } else { name };
+                sql.text(format!(", {} AS {name}", column(inside)));
             }
             sql.text(" FROM (SELECT ");
         }
         sql.text(&value)
             .text(if computed { " AS v" } else { " AS g" });
-        if !self.kept.is_empty() {
-            sql.text(", ");
-            self.columns(sql);
+        for (expression, name) in &self.kept {
+            // Outside, the value is at hand already where the key is computed of it.
+            if !computed || *expression != value {
+                sql.text(format!(", {expression} AS {name}"));
+            }
         }
         let order = if field.indexed {
             self.order(Some(&value))

@@ -170,7 +170,7 @@ fn histograms() {
         offset: 1.0,
         within: named([("max", Aggregation::Max { field: path("price") })]),
     })]), @r#"
-SELECT d.g AS g, count(*) AS c, max(d.x0) FROM (SELECT strongroom_histogram(d.v, ?1, ?2) AS g, d.x0 AS x0 FROM (SELECT CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS v, CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS x0 FROM "sales" AS d WHERE TRUE LIMIT -1) AS d LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT ?3
+SELECT d.g AS g, count(*) AS c, max(d.x0) FROM (SELECT strongroom_histogram(d.v, ?1, ?2) AS g, d.v AS x0 FROM (SELECT CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS v FROM "sales" AS d WHERE TRUE LIMIT -1) AS d LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT ?3
 [Float(2.5), Float(1.0), Integer(10001)]
 "#);
     let week = DateInterval::Calendar(CalendarUnit::Week);
