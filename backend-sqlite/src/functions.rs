@@ -19,6 +19,7 @@ use strongroom_sql::sqlite::{
 };
 
 use crate::error::refused;
+use crate::intervals;
 
 /// Longer words are not indexed, in bytes: a question is too short to hold one, even where its
 /// lower case is longer than itself.
@@ -29,6 +30,7 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_DIRECTONLY;
+    intervals::register(connection, flags)?;
     connection.create_scalar_function(VALUES_FUNCTION, 3, flags, |call| {
         let values = reader(call)?.values(&object(call)?);
         let values: Vec<Value> = values.iter().map(Value::from).collect();

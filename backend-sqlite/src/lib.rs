@@ -1,8 +1,8 @@
 //! The embedded SQLite engine of Strongroom.
 //!
 //! A call comes in as a checked request ([`store`]) and goes one of two ways. Reads take a
-//! connection from a pool (`pool`) and run on it (`load`, `search`, `group`, `explain`, `schema`); a scan
-//! has one of its own (`scan`). Writes go to the desk of the one connection that writes
+//! connection from a pool (`pool`) and run on it (`load`, `search`, `group`, `aggregate`, `explain`,
+//! `schema`); a scan has one of its own (`scan`). Writes go to the desk of the one connection that writes
 //! (`writer`), where concurrent ones are carried out together and acknowledged after one commit
 //! (`write`, `bulk`, `matching`). A transaction (`transaction`) owns that connection until it
 //! ends. The text of the statements comes from `strongroom-sql`, and for the hot ones from
@@ -15,6 +15,7 @@
 //!
 //! [`store`]: strongroom_core::store
 
+mod aggregate;
 mod bulk;
 mod computed;
 mod connection;
@@ -22,6 +23,7 @@ mod error;
 mod explain;
 mod functions;
 mod group;
+mod intervals;
 mod load;
 mod matching;
 mod options;

@@ -71,6 +71,7 @@ impl Shared {
         capabilities.nested_filters = true;
         capabilities.native_filters = true;
         capabilities.functions = FunctionSupport::from(&options.functions);
+        capabilities.aggregations = true;
         capabilities.groups = true;
         capabilities.scans = true;
         capabilities.matching_writes = true;

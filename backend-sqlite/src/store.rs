@@ -16,6 +16,7 @@ use strongroom_core::store::{
     Transact, Transaction,
 };
 
+use crate::aggregate;
 use crate::bulk;
 use crate::computed::calls_functions;
 use crate::explain;
@@ -208,8 +209,14 @@ impl Search for SqliteStore {
             .told(Operation::Count, model.name())
     }
 
-    async fn aggregate(&self, _: AggregateRequest) -> Result<AggregateReply> {
-        Err(Error::unsupported("aggregations"))
+    async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
+        let model = request.model.clone();
+        self.shared.statements.get(&model)?;
+        let clock = self.shared.options.clock.clone();
+        self.shared
+            .search(move |connection| aggregate::aggregate(connection, &request, &clock))
+            .await
+            .told(Operation::Aggregate, model.name())
     }
 
     async fn group(&self, request: GroupRequest) -> Result<Groups> {

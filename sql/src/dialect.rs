@@ -4,17 +4,19 @@ use std::fmt::Debug;
 
 use strongroom_core::error::Result;
 use strongroom_core::model::{FieldDeclaration, FieldPath, Model, Scalar};
-use strongroom_core::query::{Call, MissingValues, Order, TextQuery};
+use strongroom_core::query::{Call, DateInterval, MissingValues, Order, TextQuery};
 
 use crate::param::Writer;
 
 /// The alias under which every compiled query reads the collection's table.
 pub const DOCUMENT: &str = "d";
 
-/// Where the values of a field that may hold several come from.
+/// Where the values of a field that may hold several come from, or its objects. They are read from
+/// the column `body` of the document alone, which a subquery may have made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaves {
-    /// A `FROM` item that has one row for each value that fits the field's kind.
+    /// A `FROM` item that has one row for each value that fits the field's kind, or each object. It
+    /// may stand beside the document's row, and in a subquery that reads it.
     pub from: String,
     /// The value in such a row.
     pub value: String,
@@ -76,9 +78,34 @@ pub trait Dialect: Debug + Send + Sync {
     fn call(&self, sql: &mut Writer<'_>, model: &Model, call: &Call, equals: &Scalar)
     -> Result<()>;
 
-    /// A `FROM` item under the alias [`DOCUMENT`] with one row for each object of a nested field,
-    /// in its column `body`. It reads the row that the alias means outside of it.
-    fn objects(&self, field: &FieldDeclaration) -> String;
+    /// The objects of a nested field.
+    fn objects(&self, field: &FieldDeclaration) -> Leaves;
+
+    /// What ends a subquery so that its columns are computed once for each row, however often
+    /// they are read outside of it; empty where the database does so anyway.
+    fn fence(&self) -> &'static str;
+
+    /// The sum of numbers, as a 64-bit float; 0 where there is none. It does not fail where it
+    /// leaves the range of a type.
+    fn sum(&self, value: &str) -> String;
+
+    /// Writes where the bucket of a histogram begins that a number falls into, as
+    /// [`Aggregation::bucket_begin`](strongroom_core::query::Aggregation::bucket_begin) says;
+    /// `NULL` for `NULL`.
+    fn histogram(&self, sql: &mut Writer<'_>, value: &str, interval: f64, offset: f64);
+
+    /// Writes where the bucket of a date histogram begins that a whole number falls into, as
+    /// [`DateInterval::floor`] says; `NULL` if it falls into none.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for an interval that the dialect does not know.
+    fn date_histogram(
+        &self,
+        sql: &mut Writer<'_>,
+        value: &str,
+        interval: DateInterval,
+    ) -> Result<()>;
 
     /// One term of `ORDER BY`. `missing` is `None` for what cannot be `NULL`.
     fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String;

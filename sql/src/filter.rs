@@ -104,8 +104,10 @@ fn nested(sql: &mut Writer<'_>, model: &Model, field: &FieldPath, inner: &Filter
     let objects = sql.dialect().objects(model.require(field)?);
     let of_objects = model.of_nested(field)?;
     let inner = inner.relative_to(field)?;
-    sql.text("EXISTS (SELECT 1 FROM ").text(objects);
-    sql.text(" WHERE ");
+    sql.text("EXISTS (SELECT 1 FROM (SELECT ")
+        .text(objects.value);
+    sql.text(" AS body FROM ").text(objects.from);
+    sql.text(") AS ").text(DOCUMENT).text(" WHERE ");
     filter(sql, &of_objects, &inner)?;
     sql.text(")");
     Ok(())

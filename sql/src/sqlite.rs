@@ -15,10 +15,12 @@
 
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
-use strongroom_core::query::{Call, MissingValues, Order, TextQuery, Words};
+use strongroom_core::query::{Call, DateInterval, MissingValues, Order, TextQuery, Words};
 
 use crate::dialect::{DOCUMENT, Dialect, Leaves, column_name, index_name, unique_index_name};
-use crate::param::Writer;
+use crate::param::{Param, Writer};
+
+mod dates;
 
 mod text_index;
 
@@ -43,6 +45,11 @@ pub const WILDCARD_FUNCTION: &str = "strongroom_wildcard";
 pub const TEXT_FUNCTION: &str = "strongroom_text";
 /// The function `(body, path)` that gives a JSON array of the objects of a field.
 pub const OBJECTS_FUNCTION: &str = "strongroom_objects";
+/// The function `(value, interval, offset)` that gives where the bucket of a histogram begins.
+pub const HISTOGRAM_FUNCTION: &str = "strongroom_histogram";
+/// The function `(milliseconds, unit)` that gives where the month, quarter or year of a time
+/// begins, by the name of the unit.
+pub const DATE_FUNCTION: &str = "strongroom_date";
 
 /// The function `(body, json)` that gives 1 if what a call makes of the body equals a value, else 0.
 /// The JSON is an array of the compiled call and the value.
@@ -149,11 +156,37 @@ impl Dialect for Sqlite {
         Ok(())
     }
 
-    fn objects(&self, field: &FieldDeclaration) -> String {
+    fn objects(&self, field: &FieldDeclaration) -> Leaves {
         let path = literal(field.path.as_str());
-        format!(
-            "(SELECT o.value AS body FROM json_each({OBJECTS_FUNCTION}({DOCUMENT}.body, {path})) AS o) AS {DOCUMENT}"
-        )
+        Leaves {
+            from: format!("json_each({OBJECTS_FUNCTION}({DOCUMENT}.body, {path})) AS o"),
+            value: "o.value".to_owned(),
+        }
+    }
+
+    /// A subquery with a limit is not merged into the query around it.
+    fn fence(&self) -> &'static str {
+        " LIMIT -1"
+    }
+
+    fn sum(&self, value: &str) -> String {
+        // `sum` fails where integers leave their range.
+        format!("total({value})")
+    }
+
+    fn histogram(&self, sql: &mut Writer<'_>, value: &str, interval: f64, offset: f64) {
+        sql.text(HISTOGRAM_FUNCTION).text("(").text(value);
+        sql.text(", ").bind(Param::Float(interval));
+        sql.text(", ").bind(Param::Float(offset)).text(")");
+    }
+
+    fn date_histogram(
+        &self,
+        sql: &mut Writer<'_>,
+        value: &str,
+        interval: DateInterval,
+    ) -> Result<()> {
+        dates::begin(sql, value, interval)
     }
 
     fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use strongroom_core::error::{Error, Operation, Result};
+use strongroom_core::error::{Operation, Result};
 use strongroom_core::model::{CollectionName, RawDocument};
 use strongroom_core::store::{
     AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
@@ -25,6 +25,7 @@ use strongroom_core::store::{
     Transact, Transaction,
 };
 
+use crate::aggregate;
 use crate::bulk;
 use crate::computed::{calls_functions, make_ready};
 use crate::explain;
@@ -229,8 +230,16 @@ impl Search for SqliteTransaction {
             .told(Operation::Count, model.name())
     }
 
-    async fn aggregate(&self, _: AggregateRequest) -> Result<AggregateReply> {
-        Err(Error::unsupported("aggregations"))
+    async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
+        let model = request.model.clone();
+        self.statements(&model)?;
+        let clock = self.session.shared.options.clock.clone();
+        self.session
+            .search(self.level, move |connection| {
+                aggregate::aggregate(connection, &request, &clock)
+            })
+            .await
+            .told(Operation::Aggregate, model.name())
     }
 
     async fn group(&self, request: GroupRequest) -> Result<Groups> {

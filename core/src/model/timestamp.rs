@@ -29,6 +29,11 @@ use crate::error::{Error, Result};
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The earliest: -9999-01-02T01:59:59Z.
+    pub const MIN: Self = Self(-377_705_023_201_000);
+    /// The latest: 9999-12-30T22:00:00Z.
+    pub const MAX: Self = Self(253_402_207_200_000);
+
     /// Checks and takes milliseconds since the epoch.
     ///
     /// # Errors
@@ -47,7 +52,7 @@ impl Timestamp {
 
     /// Milliseconds since the epoch.
     #[must_use]
-    pub fn as_millis(self) -> i64 {
+    pub const fn as_millis(self) -> i64 {
         self.0
     }
 
@@ -59,7 +64,7 @@ impl Timestamp {
             Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |m| -m),
         };
         // A clock outside the range is held at its edge; it cannot fail a write.
-        Self(millis.clamp(-377_705_023_201_000, 253_402_207_200_000))
+        Self(millis.clamp(Self::MIN.0, Self::MAX.0))
     }
 
     /// The time from `earlier` to this one, or zero if it is later.

@@ -404,13 +404,12 @@ impl Keys {
         match self {
             Self::Terms { .. } => Ok(Some(Ordered::new(value))),
             Self::Histogram { interval, offset } => {
-                let begin = ((number(&value) - offset) / interval).floor() * interval + offset;
+                let begin = Aggregation::bucket_begin(number(&value), interval, offset);
                 if begin.is_finite() {
-                    // Adding zero makes a negative zero a positive one.
-                    return Ok(Some(Ordered(Scalar::Float(begin + 0.0))));
+                    return Ok(Some(Ordered(Scalar::Float(begin))));
                 }
                 Err(Error::invalid(format!(
-                    "the value {value:?} is too far out for buckets of {interval}"
+                    "a value lies too far out for buckets of {interval}: its bucket begins at no finite number"
                 )))
             }
             Self::Dates(interval) => Ok(match value {
@@ -514,18 +513,10 @@ impl<D> Node<D> {
 pub(crate) struct Ordered(pub(crate) Scalar);
 
 impl Ordered {
-    /// The value, in the one form that all numbers equal to it have: an integer where there is
-    /// one. So the key of a bucket does not depend on which document came first.
+    /// The value in its canonical form, so that the key of a bucket does not depend on which
+    /// document came first.
     pub(crate) fn new(value: Scalar) -> Self {
-        const BEYOND: f64 = 9_223_372_036_854_775_808.0;
-        match value {
-            Scalar::Float(x) if x.fract() == 0.0 && (-BEYOND..BEYOND).contains(&x) => {
-                #[allow(clippy::cast_possible_truncation, reason = "whole and in range")]
-                let whole = x as i64;
-                Self(Scalar::Integer(whole))
-            }
-            other => Self(other),
-        }
+        Self(value.canonical())
     }
 
     fn rank(&self) -> u8 {
