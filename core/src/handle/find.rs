@@ -204,15 +204,22 @@ impl<T: Document> Find<T> {
     ///
     /// As for [`page`](Self::page).
     pub async fn count(self) -> Result<u64> {
+        let request = self.count_request()?;
+        let model = request.model.clone();
+        let count = self.collection.context.store.count(request).await;
+        count.at(Operation::Count, &model)
+    }
+
+    /// The request of a count.
+    pub(crate) fn count_request(&self) -> Result<CountRequest> {
         let model = self.collection.model()?;
         let mut request = CountRequest::new(model.clone(), self.filter.clone());
         request.routing = self.routing_of(Operation::Count, model)?;
-        let count = self.collection.context.store.count(request).await;
-        count.at(Operation::Count, model)
+        Ok(request)
     }
 
     /// How many documents the next page holds at most.
-    fn page_limit(&self) -> usize {
+    pub(crate) fn page_limit(&self) -> usize {
         self.limit
             .unwrap_or_else(|| self.collection.context.shared.limits.page_size())
     }
@@ -244,7 +251,7 @@ impl<T: Document> Find<T> {
         found.at(Operation::Find, model)
     }
 
-    fn page_request(
+    pub(crate) fn page_request(
         &self,
         model: &Arc<Model>,
         selection: Option<&Arc<SourceFilter>>,

@@ -7,6 +7,7 @@
 //! type's [`Document`] and the codec, and makes a [`Versioned`] of the reply. Conflict retry lives
 //! here and not in a layer, because it has to load again and run the caller's closure again.
 
+pub mod aggregate;
 mod bulk;
 mod codec;
 mod collection;
@@ -14,6 +15,7 @@ mod computed;
 mod context;
 mod database;
 mod document;
+mod explain;
 mod field;
 mod find;
 mod key;

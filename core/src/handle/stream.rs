@@ -117,7 +117,7 @@ impl<T: Document> Find<T> {
     }
 
     /// How many documents a piece has: no more than are asked for in all.
-    fn stream_batch(&self) -> usize {
+    pub(crate) fn stream_batch(&self) -> usize {
         let limits = &self.collection.context.shared.limits;
         let batch = self.batch.unwrap_or_else(|| limits.stream_page());
         batch.min(self.limit.unwrap_or(usize::MAX))
