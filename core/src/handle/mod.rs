@@ -18,6 +18,7 @@ mod document;
 mod explain;
 mod field;
 mod find;
+mod group;
 mod key;
 mod lazy;
 mod limits;
@@ -49,6 +50,7 @@ pub use field::{
     kinds,
 };
 pub use find::Find;
+pub use group::{Group, GroupPage, Groups, Ranked};
 pub use key::IntoKey;
 pub use lazy::{Lazy, LazyProperty, Resolver};
 pub use limits::Limits;
