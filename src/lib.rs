@@ -66,6 +66,7 @@
 //! - `sqlite` (default): the embedded engine, `sqlite://` in [`connect`].
 //! - `derive` (default): `#[derive(Document)]` and `#[derive(Object)]`.
 //! - `mock`: mocks of the trait family, for tests.
+//! - `signed-cursors`: cursors of pages signed by a secret.
 //! - `metrics`: figures of calls for the `metrics` crate.
 
 mod connect;

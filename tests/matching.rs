@@ -162,27 +162,27 @@ async fn a_step_that_fails_loses_nothing_of_what_was_done() -> Result<()> {
             spy.fail_next(Operation::PatchMatching, error);
         }
     });
-    let stopped = failing.send().await.unwrap_err();
-    assert_eq!(stopped.error().kind(), ErrorKind::Indeterminate);
+    let error = failing.send().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Indeterminate);
+    assert_eq!(error.operation(), Some(Operation::PatchMatching));
+    assert_eq!(error.collection().unwrap().as_str(), "jobs");
+    assert!(error.message().contains("6 documents"), "{error}");
+    let stopped = MatchingStopped::of(&error).unwrap();
     assert_eq!(
         (stopped.summary().written, stopped.summary().failed),
         (6, 0)
     );
+    let cause = stopped
+        .source()
+        .unwrap()
+        .downcast_ref::<strongroom::Error>();
+    assert!(cause.unwrap().message().starts_with("the reply was lost"));
     let after = stopped.after().unwrap().clone();
     assert_eq!(after.id().as_str(), "j005");
     // The spy failed the step before it reached the store, so going on writes each once.
     let rest = add().after(after).send().await?;
     assert_eq!(rest.written, 4);
     assert_eq!(jobs.find(f.tries().eq(1)).count().await?, 10);
-
-    // As an error of the family it keeps everything.
-    let error = strongroom::Error::from(stopped);
-    assert_eq!(error.kind(), ErrorKind::Indeterminate);
-    assert_eq!(error.operation(), Some(Operation::PatchMatching));
-    assert_eq!(error.collection().unwrap().as_str(), "jobs");
-    assert!(error.message().contains("6 documents"), "{error}");
-    let source = error.source().unwrap().downcast_ref::<MatchingStopped>();
-    assert_eq!(source.unwrap().summary().written, 6);
 
     // What fails in passing is tried again without being seen.
     let busy = strongroom::Error::new(ErrorKind::Unavailable, "busy");
@@ -215,9 +215,10 @@ async fn what_makes_no_sense_is_refused_before_any_io() -> Result<()> {
     ];
     for write in bad {
         let text = format!("{write:?}");
-        let stopped = write.send().await.unwrap_err();
-        assert_eq!(stopped.error().kind(), ErrorKind::Invalid, "{text}");
-        assert_eq!(stopped.error().collection().unwrap().as_str(), "jobs");
+        let error = write.send().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{text}");
+        assert_eq!(error.collection().unwrap().as_str(), "jobs");
+        let stopped = MatchingStopped::of(&error).unwrap();
         assert_eq!(stopped.summary().written, 0, "{text}");
     }
     assert_eq!(w.spy.take(), []);

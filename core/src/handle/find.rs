@@ -248,6 +248,8 @@ impl<T: Document> Find<T> {
     ) -> Result<store::Page> {
         let request = self.page_request(model, selection, limit)?;
         let found = self.collection.context.store.find(request).await;
+        #[cfg(feature = "signed-cursors")]
+        let found = found.and_then(|mut page| self.collection.sign(&mut page).map(|()| page));
         found.at(Operation::Find, model)
     }
 
@@ -257,7 +259,9 @@ impl<T: Document> Find<T> {
         selection: Option<&Arc<SourceFilter>>,
         limit: usize,
     ) -> Result<FindRequest> {
-        in_range("page has a limit of", limit, MAX_PAGE).at(Operation::Find, model)?;
+        let allowed = in_range("page has a limit of", limit, MAX_PAGE);
+        let allowed = allowed.and_then(|()| self.collection.admit(self.start.cursor()));
+        allowed.at(Operation::Find, model)?;
         Ok(FindRequest {
             model: model.clone(),
             filter: self.filter.clone(),

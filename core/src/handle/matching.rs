@@ -156,21 +156,22 @@ impl<T: Document> WriteMatching<T> {
     ///
     /// # Errors
     ///
-    /// [`MatchingStopped`] if a step could not be carried out. It tells what was done before, and
-    /// where to go on; `?` makes an [`Error`] of it that has it as its source. Of the kinds
-    /// `Invalid` for a filter, a patch or a number that is not allowed, or a patch of a field that
-    /// the key is read from; `Unsupported` if the store has no such writes; `Unavailable`,
-    /// `Timeout` and `Contended` if the step wrote nothing; `Indeterminate` if that is not known.
-    pub async fn send(mut self) -> Result<MatchingSummary, MatchingStopped> {
+    /// Of a step that could not be carried out; [`MatchingStopped::of`] the error tells what was
+    /// done before, and where to go on. `Invalid` for a filter, a patch or a number that is not
+    /// allowed, or a patch of a field that the key is read from; `Unsupported` if the store has no
+    /// such writes; `Unavailable`, `Timeout` and `Contended` if the step wrote nothing;
+    /// `Indeterminate` if that is not known.
+    pub async fn send(mut self) -> Result<MatchingSummary> {
         let mut summary = MatchingSummary::default();
         let mut after = None;
         match self.write(&mut summary, &mut after).await {
             Ok(()) => Ok(summary),
-            Err(error) => Err(MatchingStopped(Box::new(Stopped {
+            Err(error) => Err(MatchingStopped {
                 error,
                 summary,
                 after,
-            }))),
+            }
+            .into_error()),
         }
     }
 
@@ -304,13 +305,14 @@ impl MatchingSummary {
     }
 }
 
-/// A step of a write of all that matches could not be carried out. What was done before it stays,
-/// and is told here.
+/// A step of a write of all that matches could not be carried out: the source of the error that
+/// [`WriteMatching::send`] fails with. What was done before the step stays, and is told here.
 ///
-/// To go on, put the same write again with [`WriteMatching::after`] the key of [`after`](Self::after).
-/// That writes nothing twice, unless the kind of the error is `Indeterminate`: then the documents of
-/// the step may have been written, and those that still match are written again. For a delete, or
-/// a patch that sets values, that makes no difference; for one that increments it does.
+/// To go on, put the same write again with [`WriteMatching::after`] the key of
+/// [`after`](Self::after). That writes nothing twice, unless the kind of the error is
+/// `Indeterminate`: then the documents of the step may have been written, and those that still
+/// match are written again. For a delete, or a patch that sets values, that makes no difference;
+/// for one that increments it does.
 ///
 /// # Examples
 ///
@@ -318,86 +320,57 @@ impl MatchingSummary {
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
 /// # fn main() -> Result<()> { run(async |_, users| {
 /// let f = User::fields();
-/// let mut write = users.patch_matching(Filter::all(), f.logins().set(0));
+/// let reset = || users.patch_matching(Filter::all(), f.logins().set(0));
+/// let mut write = reset();
 /// let mut written = 0;
 /// loop {
-///     match write.send().await {
+///     let error = match write.send().await {
 ///         Ok(summary) => break written += summary.written,
-///         Err(stopped) if stopped.error().is_retryable() => {
+///         Err(error) => error,
+///     };
+///     match MatchingStopped::of(&error) {
+///         Some(stopped) if error.is_retryable() => {
 ///             written += stopped.summary().written;
-///             write = users.patch_matching(Filter::all(), f.logins().set(0));
-///             if let Some(key) = stopped.after() {
-///                 write = write.after(key);
-///             }
+///             write = match stopped.after() {
+///                 Some(key) => reset().after(key),
+///                 None => reset(),
+///             };
 ///         }
-///         // The error has what was done as its source.
-///         Err(stopped) => return Err(stopped.into()),
+///         _ => return Err(error),
 ///     }
 /// }
 /// # assert_eq!(written, 0);
 /// # Ok(()) }) }
 /// ```
-pub struct MatchingStopped(Box<Stopped>);
-
-struct Stopped {
+#[derive(Debug)]
+pub struct MatchingStopped {
     error: Error,
     summary: MatchingSummary,
     after: Option<Key>,
 }
 
 impl MatchingStopped {
-    /// Why the step could not be carried out.
+    /// What an error of [`WriteMatching::send`] tells of it.
     #[must_use]
-    pub fn error(&self) -> &Error {
-        &self.0.error
+    pub fn of(error: &Error) -> Option<&Self> {
+        std::error::Error::source(error)?.downcast_ref()
     }
 
     /// What was done before the step.
     #[must_use]
     pub fn summary(&self) -> &MatchingSummary {
-        &self.0.summary
+        &self.summary
     }
 
     /// The key that the step was to go on behind; `None` if it was to begin at the first.
     #[must_use]
     pub fn after(&self) -> Option<&Key> {
-        self.0.after.as_ref()
+        self.after.as_ref()
     }
-}
 
-impl fmt::Display for MatchingStopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Stopped { error, summary, .. } = &*self.0;
-        write!(
-            f,
-            "{} (before that {} documents were written and {} were not)",
-            error.message(),
-            summary.written,
-            summary.failed
-        )
-    }
-}
-
-impl fmt::Debug for MatchingStopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MatchingStopped")
-            .field("error", &self.0.error)
-            .field("summary", &self.0.summary)
-            .field("after", &self.0.after)
-            .finish()
-    }
-}
-
-impl std::error::Error for MatchingStopped {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0.error)
-    }
-}
-
-impl From<MatchingStopped> for Error {
-    fn from(stopped: MatchingStopped) -> Self {
-        let cause = stopped.error();
-        let mut error = Self::new(cause.kind(), stopped.to_string());
+    fn into_error(self) -> Error {
+        let cause = &self.error;
+        let mut error = Error::new(cause.kind(), self.to_string());
         if let Some(operation) = cause.operation() {
             error = error.with_operation(operation);
         }
@@ -407,6 +380,28 @@ impl From<MatchingStopped> for Error {
         if let Some(key) = cause.key() {
             error = error.with_key(key.clone());
         }
-        error.with_source(stopped)
+        error.with_source(self)
+    }
+}
+
+impl fmt::Display for MatchingStopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.error.message())?;
+        let MatchingSummary {
+            written, failed, ..
+        } = self.summary;
+        if (written, failed) == (0, 0) {
+            return Ok(());
+        }
+        write!(
+            f,
+            " (before that, {written} documents were written and {failed} were not)"
+        )
+    }
+}
+
+impl std::error::Error for MatchingStopped {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
     }
 }

@@ -13,6 +13,7 @@ mod codec;
 mod collection;
 mod computed;
 mod context;
+mod cursors;
 mod database;
 mod document;
 mod explain;

@@ -19,7 +19,7 @@ macro_rules! shape {
 
             fn ask(&self, $name: &str, $question: &mut Question) {
                 let $this = self;
-                $ask;
+                $ask
             }
 
             fn read(&self, $name: &str, $answer: &mut Answer<'_, T>) -> Result<Self::Output> {
@@ -44,7 +44,7 @@ macro_rules! shape {
 
 shape! {
     [] () => (), of;
-    |_this, _name, _question| ();
+    |_this, _name, _question| {};
     |_answer| Ok(())
 }
 shape! {
