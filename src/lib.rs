@@ -77,7 +77,7 @@ pub use connect::{connect, open};
 pub use strongroom_core::__private;
 pub use strongroom_core::handle::{
     Binary, Collection, Database, Document, Lazy, Output, Ref, Resolve, RetryPolicy, Saved, Tx,
-    Versioned, output_json, retry_on_conflict, to_output,
+    Versioned, aggregate, output_json, retry_on_conflict, to_output,
 };
 #[cfg(feature = "mock")]
 pub use strongroom_core::mock;

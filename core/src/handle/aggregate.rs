@@ -31,13 +31,17 @@
 //!
 //! ```compile_fail,E0599
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+//! # fn main() {
 //! let sum_of_keywords = User::fields().region().sum();
+//! # }
 //! ```
 //!
 //! ```compile_fail,E0277
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+//! # fn main() {
 //! let f = User::fields();
 //! let buckets_within_buckets = f.region().terms().within(f.name().terms());
+//! # }
 //! ```
 
 mod buckets;
