@@ -34,6 +34,8 @@ pub struct Collection<T> {
     pub(crate) unchanged: UnchangedSave,
     pub(crate) selection: Selection,
     pub(crate) computed: Arc<[Computed]>,
+    #[cfg(feature = "signed-cursors")]
+    pub(crate) cursor_context: Option<Arc<str>>,
     of: PhantomData<fn() -> T>,
 }
 
@@ -47,6 +49,8 @@ impl<T: Document> Collection<T> {
             unchanged: UnchangedSave::default(),
             selection: Selection::default(),
             computed: Arc::default(),
+            #[cfg(feature = "signed-cursors")]
+            cursor_context: None,
             of: PhantomData,
         }
     }
@@ -179,6 +183,8 @@ impl<T> Clone for Collection<T> {
             unchanged: self.unchanged,
             selection: self.selection.clone(),
             computed: self.computed.clone(),
+            #[cfg(feature = "signed-cursors")]
+            cursor_context: self.cursor_context.clone(),
             of: PhantomData,
         }
     }

@@ -146,11 +146,16 @@ impl<T: Document> Collection<T> {
         if self.computed.is_empty() {
             patch.check()?;
         }
+        let patch = self.stamped_patch(model, patch)?;
+        self.computing(model, Write::patch(key, patch, expected))
+    }
+
+    /// A patch with the time of the change, where the handle stamps.
+    pub(crate) fn stamped_patch(&self, model: &Model, patch: Patch) -> Result<Patch> {
         check_key_fields(&patch, T::key_fields())?;
         let clock = &*self.context.shared.clock;
         let stamps = stamps::of_patch(model, self.context.stamping(), clock);
-        let patch = stamps::onto_patch(patch, model, stamps);
-        self.computing(model, Write::patch(key, patch, expected))
+        Ok(stamps::onto_patch(patch, model, stamps))
     }
 
     /// Makes of a saved document what the store made of it.
