@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::collection::vec;
 use serde_json::{Value, json};
-use strongroom_core::memory::MemoryStore;
+use strongroom_core::memory::{MemoryOptions, MemoryStore};
 use strongroom_core::model::{Body, Expected, Key, Model};
 use strongroom_core::query::{Filter, Order, Sort, SourceFilter};
 use strongroom_core::store::{
@@ -15,6 +15,7 @@ use strongroom_core::store::{
 use crate::context::Context;
 use crate::docs::{Docs, key, value_of};
 use crate::failure::{During, Outcome, check, check_eq};
+use crate::functions;
 use crate::random::property;
 use crate::strategies;
 
@@ -26,7 +27,8 @@ pub(super) struct Both {
 
 /// An oracle of its own for a collection.
 pub(super) async fn oracle(model: &Arc<Model>) -> Outcome<Docs> {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let options = MemoryOptions::new().functions(functions::all());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::with_options(options));
     store
         .ensure(EnsureRequest::new(model.clone()))
         .await
@@ -122,7 +124,7 @@ impl Both {
 }
 
 /// Documents with every kind of value, and none.
-fn sample() -> Outcome<Vec<(Key, Value)>> {
+pub(super) fn sample() -> Outcome<Vec<(Key, Value)>> {
     let bodies = [
         json!({}),
         json!({"k": "a", "n": 1, "x": 1.0, "b": true, "at": 0, "tags": ["a"], "o": {"k": "a", "n": 1}}),
