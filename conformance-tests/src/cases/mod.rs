@@ -25,6 +25,7 @@ mod names;
 mod paging;
 mod patches;
 mod queries;
+mod questions;
 mod races;
 mod routing;
 mod savepoints;
@@ -156,7 +157,6 @@ macro_rules! __with_cases {
                 pages_agree
                 pages_hold_while_documents_change
                 at_most_totals
-                random_queries_agree
             }
             filters {
                 wildcards
@@ -229,6 +229,13 @@ macro_rules! __with_cases {
                 within_buckets
             }
             explain { every_question writes_nothing }
+            questions {
+                random_pages
+                random_aggregations
+                random_groups
+                random_scans
+                random_matching_writes
+            }
             backward { there_and_back last_page holds_while_documents_change }
             histories {
                 agree_with_the_oracle

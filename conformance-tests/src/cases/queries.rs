@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use proptest::collection::vec;
 use serde_json::{Value, json};
 use strongroom_core::memory::{MemoryOptions, MemoryStore};
 use strongroom_core::model::{Body, Expected, Key, Model};
@@ -16,8 +15,6 @@ use crate::context::Context;
 use crate::docs::{Docs, key, value_of};
 use crate::failure::{During, Outcome, check, check_eq};
 use crate::functions;
-use crate::random::property;
-use crate::strategies;
 
 /// The same documents in the store and in the oracle.
 pub(super) struct Both {
@@ -292,34 +289,4 @@ pub(crate) async fn at_most_totals(cx: &Context) -> Outcome {
         );
     }
     Ok(())
-}
-
-pub(crate) async fn random_queries_agree(cx: &Context) -> Outcome {
-    let cases = cx.scale().histories;
-    let queries = vec(
-        (strategies::filter(), strategies::sorts(), 1..8_usize),
-        1..8,
-    );
-    let inputs = (vec(strategies::body(), 0..16), queries);
-    property(cases, inputs, async |(bodies, queries)| {
-        let bodies = bodies
-            .into_iter()
-            .enumerate()
-            .map(|(n, body)| Ok((key(&format!("d{n}"))?, body)))
-            .collect::<Outcome<Vec<_>>>()?;
-        let both = both(cx.docs().await?, &bodies).await?;
-        for (filter, sort, limit) in queries {
-            filter
-                .check(both.docs.model())
-                .during("a filter of the suite's own")?;
-            let mut request = both.docs.query(filter);
-            (request.sort, request.limit, request.total) = (sort, limit, Total::Exact);
-            both.agree(&request).await?;
-        }
-        cx.store()
-            .drop_collection(both.docs.model().name().clone())
-            .await
-            .during("dropping the collection")?;
-        Ok(())
-    })
 }
