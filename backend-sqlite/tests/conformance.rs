@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use strongroom_conformance::Setup;
+use strongroom_core::model::{FieldPath, Scalar};
+use strongroom_core::query::Native;
 use strongroom_core::store::Store;
 use strongroom_sqlite::{SqliteOptions, SqliteStore};
 
@@ -34,6 +36,15 @@ impl Setup for File {
 
     async fn reopen(&self) -> Option<Arc<dyn Store>> {
         Some(self.store().await)
+    }
+
+    fn native(&self, field: &FieldPath, value: &Scalar) -> Option<Native> {
+        let condition = format!("json_extract(d.body, '$.{field}') = ?");
+        Some(Native {
+            engine: "sqlite".to_owned(),
+            condition,
+            values: vec![value.clone()],
+        })
     }
 }
 

@@ -6,17 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use strongroom_core::layers::{CheckLayer, Layer};
 use strongroom_core::model::{
-    CollectionName, FieldDeclaration, Kind, Model, ModelBuilder, WriteId,
+    CollectionName, FieldDeclaration, FieldPath, Kind, Model, ModelBuilder, Scalar, WriteId,
 };
-use strongroom_core::store::{Capabilities, EnsureRequest, Store};
+use strongroom_core::query::Native;
+use strongroom_core::store::{Capabilities, EnsureRequest, FunctionSupport, Store};
 
 use crate::docs::Docs;
 use crate::failure::{During, Failure, Outcome};
 use crate::form::Form;
+use crate::functions;
 use crate::setup::{Scale, Settings, Setup};
 
 /// The setup's `reopen`, without the setup's type.
 type Reopen = dyn Fn() -> BoxFuture<'static, Option<Arc<dyn Store>>> + Send + Sync;
+
+/// The setup's `native`, without the setup's type.
+type MakeNative = dyn Fn(&FieldPath, &Scalar) -> Option<Native> + Send + Sync;
 
 /// What a case is handed.
 pub(crate) struct Context {
@@ -24,6 +29,7 @@ pub(crate) struct Context {
     form: Form,
     settings: Settings,
     reopen: Box<Reopen>,
+    native: Box<MakeNative>,
     suffix: String,
     drawn: AtomicUsize,
     made: Mutex<Vec<CollectionName>>,
@@ -35,10 +41,12 @@ impl Context {
         let store = form.of(setup.store().await);
         let mut suffix = WriteId::random().to_string();
         suffix.truncate(10);
+        let native = setup.clone();
         Self {
             store,
             form,
             settings,
+            native: Box::new(move |field, value| native.native(field, value)),
             reopen: Box::new(move || {
                 let setup = setup.clone();
                 Box::pin(async move { setup.reopen().await.map(|store| form.of(store)) })
@@ -72,6 +80,21 @@ impl Context {
     /// A second store on the same data, in the same form, if the setup can make one.
     pub(crate) async fn reopen(&self) -> Option<Arc<dyn Store>> {
         (self.reopen)().await
+    }
+
+    /// The condition in the engine's own language that a field's value equals this one.
+    pub(crate) fn native(&self, field: &FieldPath, value: &Scalar) -> Option<Native> {
+        (self.native)(field, value)
+    }
+
+    /// Whether filters of the store can call the functions of the suite.
+    pub(crate) fn calls_functions(&self) -> bool {
+        match &self.capabilities().functions {
+            FunctionSupport::Registered(names) => {
+                functions::all().names().all(|name| names.contains(name))
+            }
+            _ => false,
+        }
     }
 
     /// A name for a collection that no other case has.

@@ -24,12 +24,14 @@
 )]
 
 mod alter;
+mod answers;
 mod cases;
 mod context;
 mod cut;
 mod docs;
 mod failure;
 mod form;
+mod functions;
 mod linear;
 mod random;
 mod renamed;
@@ -41,6 +43,7 @@ mod suite;
 pub use alter::{Alter, altered};
 pub use failure::{Failure, Outcome};
 pub use form::Form;
+pub use functions::all as functions;
 pub use run::{check, outcome};
 pub use setup::{Scale, Settings, Setup};
 pub use suite::case_names;

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use strongroom_core::model::{FieldPath, Scalar};
+use strongroom_core::query::Native;
 use strongroom_core::store::Store;
 
 /// How a store under test is made. The author of an adapter implements it once.
@@ -33,12 +35,22 @@ use strongroom_core::store::Store;
 pub trait Setup: Send + Sync + 'static {
     /// Makes a store. Collections have names that are drawn anew for each case and are dropped at
     /// its end, so that all cases may share one database.
+    ///
+    /// A store that calls functions of the user's is made with those of
+    /// [`functions`](crate::functions), which the cases about calls ask for.
     fn store(&self) -> impl Future<Output = Arc<dyn Store>> + Send;
 
     /// Makes a second store on the data of the first, which may be open or closed by then. An
     /// adapter whose capabilities say `durable` has to.
     fn reopen(&self) -> impl Future<Output = Option<Arc<dyn Store>>> + Send {
         async { None }
+    }
+
+    /// The condition, in the engine's own language, that the value of a field of one value equals
+    /// `value`. A store that grants native filters has to have one.
+    fn native(&self, field: &FieldPath, value: &Scalar) -> Option<Native> {
+        let _ = (field, value);
+        None
     }
 
     /// How hard the store is tested, and what the suite cannot know by itself.
@@ -133,6 +145,8 @@ pub struct Scale {
     pub steps: usize,
     /// How many concurrent histories are checked for linearizability.
     pub rounds: usize,
+    /// How many random questions are asked: filters, pages, counts, aggregations, groups, scans.
+    pub questions: u32,
 }
 
 impl Scale {
@@ -146,10 +160,12 @@ impl Scale {
             histories: 24,
             steps: 24,
             rounds: 4,
+            questions: 400,
         }
     }
 
-    /// What `STRONGROOM_FULL=1` asks for: 64 tasks of 500 increments, 256 racers.
+    /// What `STRONGROOM_FULL=1` asks for: 64 tasks of 500 increments, 256 racers, 12,000 random
+    /// questions.
     #[must_use]
     pub fn full() -> Self {
         Self {
@@ -159,6 +175,7 @@ impl Scale {
             histories: 256,
             steps: 64,
             rounds: 40,
+            questions: 12_000,
         }
     }
 
@@ -172,6 +189,7 @@ impl Scale {
             histories: 6,
             steps: 16,
             rounds: 2,
+            questions: 60,
         }
     }
 
@@ -191,6 +209,7 @@ impl Scale {
             histories: self.histories.div_ceil(4),
             steps: self.steps,
             rounds: self.rounds.div_ceil(4),
+            questions: self.questions.div_ceil(4),
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Bodies fit the model: a declared field has a value of its kind, null or none, and an array only
 //! where it may hold many. Patches keep them so.
 
+pub(crate) mod queries;
+
 use std::ops::Bound;
 
 use proptest::collection::{btree_map, vec};
@@ -11,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use strongroom_core::model::{FieldPath, Scalar};
 use strongroom_core::patch::{Change, Patch};
-use strongroom_core::query::{Filter, Sort};
+use strongroom_core::query::{Filter, Order, Sort};
 
 /// A path that is known to be allowed.
 fn path(text: &'static str) -> FieldPath {
@@ -220,21 +222,26 @@ fn bound(value: BoxedStrategy<Scalar>) -> impl Strategy<Value = Bound<Scalar>> {
     ]
 }
 
-/// A filter of a few levels.
+/// A filter of a few levels, as every store answers.
 pub(crate) fn filter() -> impl Strategy<Value = Filter> {
-    leaf().boxed().prop_recursive(3, 10, 3, |inner| {
+    combined(leaf().boxed(), 3)
+}
+
+fn combined(leaf: BoxedStrategy<Filter>, depth: u32) -> BoxedStrategy<Filter> {
+    leaf.prop_recursive(depth, 10, 3, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..3).prop_map(Filter::And),
             vec(inner.clone(), 0..3).prop_map(Filter::Or),
             inner.prop_map(|filter| Filter::Not(Box::new(filter))),
         ]
     })
+    .boxed()
 }
 
 /// A few sort keys.
 pub(crate) fn sorts() -> impl Strategy<Value = Vec<Sort>> {
     let fields = vec!["k", "n", "x", "b", "at", "tags", "o.k", "o.n"];
-    let one = (prop::sample::select(fields), any::<bool>(), any::<bool>()).prop_map(
+    let by_field = (prop::sample::select(fields), any::<bool>(), any::<bool>()).prop_map(
         |(field, descending, first)| {
             let sort = if descending {
                 Sort::descending(path(field))
@@ -244,5 +251,7 @@ pub(crate) fn sorts() -> impl Strategy<Value = Vec<Sort>> {
             if first { sort.missing_first() } else { sort }
         },
     );
+    let by_id = prop::sample::select(vec![Order::Ascending, Order::Descending]);
+    let one = prop_oneof![8 => by_field, 1 => by_id.prop_map(Sort::by_id)];
     vec(one, 0..3)
 }

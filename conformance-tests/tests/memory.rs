@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use strongroom_conformance::Setup;
-use strongroom_core::memory::MemoryStore;
+use strongroom_conformance::{Setup, functions};
+use strongroom_core::memory::{MemoryOptions, MemoryStore};
 use strongroom_core::store::Store;
 
 struct Memory;
 
 impl Setup for Memory {
     async fn store(&self) -> Arc<dyn Store> {
-        Arc::new(MemoryStore::new())
+        let options = MemoryOptions::new().functions(functions());
+        Arc::new(MemoryStore::with_options(options))
     }
 }
 

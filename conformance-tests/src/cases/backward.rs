@@ -60,7 +60,7 @@ async fn same(both: &Both, ours: &FindRequest, theirs: &FindRequest) -> Outcome<
 }
 
 /// Walks a query from its end to its beginning and forth again.
-async fn walk(both: &Both, request: &FindRequest) -> Outcome {
+pub(super) async fn walk(both: &Both, request: &FindRequest) -> Outcome {
     let mut whole = request.clone();
     whole.limit = 100;
     let whole = keys(&both.oracle.find(whole).await.during("the oracle")?);

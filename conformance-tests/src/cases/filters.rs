@@ -15,7 +15,7 @@ use crate::docs::key;
 use crate::failure::{During, Failure, Outcome, check, check_eq, refused};
 
 /// Documents by the names that the expectations go by.
-fn named(bodies: &[(&str, Value)]) -> Outcome<Vec<(Key, Value)>> {
+pub(super) fn named(bodies: &[(&str, Value)]) -> Outcome<Vec<(Key, Value)>> {
     bodies
         .iter()
         .map(|(id, body)| Ok((key(id)?, body.clone())))
@@ -23,7 +23,7 @@ fn named(bodies: &[(&str, Value)]) -> Outcome<Vec<(Key, Value)>> {
 }
 
 /// Checks what a filter finds by name, against the oracle, and the complement of both.
-async fn finds(both: &Both, filter: Filter, expected: &[&str]) -> Outcome {
+pub(super) async fn finds(both: &Both, filter: Filter, expected: &[&str]) -> Outcome {
     let found = both.docs.find_keys(filter.clone()).await?;
     let found: Vec<&str> = found.iter().map(|key| key.id().as_str()).collect();
     check_eq!(found, expected, "what {filter:?} finds");

@@ -1,24 +1,35 @@
 //! The cases, one family a file, and the one list of them.
 
+mod aggregations;
 mod backward;
 mod bodies;
+mod buckets;
 mod bulk;
+mod calls;
 mod cancel;
 mod capabilities;
+mod explain;
 mod faults;
 mod filters;
+mod grants;
+mod groups;
 mod histories;
 mod ids;
 mod isolation;
 mod limits;
 mod linear;
 mod loads;
+mod matching;
+mod matching_races;
 mod names;
+mod paging;
 mod patches;
 mod queries;
+mod questions;
 mod races;
 mod routing;
 mod savepoints;
+mod scans;
 mod schema;
 mod transactions;
 mod typed;
@@ -99,6 +110,11 @@ macro_rules! __with_cases {
                 two_stores_on_the_same_data
                 refused_before_any_call
             }
+            grants {
+                nothing_else_is_carried_out
+                what_is_missing_is_refused
+                explanations_are_of_what_is_granted
+            }
             transactions {
                 commit_makes_all_visible
                 rollback_undoes_all
@@ -141,7 +157,6 @@ macro_rules! __with_cases {
                 pages_agree
                 pages_hold_while_documents_change
                 at_most_totals
-                random_queries_agree
             }
             filters {
                 wildcards
@@ -151,6 +166,75 @@ macro_rules! __with_cases {
                 nested
                 native_of_another_engine
                 functions_that_are_not_there
+            }
+            calls {
+                compare_what_functions_make
+                functions_that_fail
+                native_conditions
+            }
+            paging {
+                no_document_twice_or_missing
+                cursors_of_other_queries
+                routing
+            }
+            scans {
+                pieces_make_up_the_whole
+                routing
+                one_state_while_documents_change
+                one_state_among_writers
+                several_at_once
+                dropped_ones_leave_the_store_working
+                closed_ones_are_over
+                end_with_the_store
+                within_transactions
+            }
+            matching {
+                patches_each_document_once
+                deletes_what_matches
+                routing
+                refused_patches_are_told
+                unique_values_are_kept
+                within_transactions
+                bad_requests_write_nothing
+            }
+            matching_races {
+                changes_are_never_overwritten
+                changed_documents_are_not_deleted
+                no_patch_is_lost
+            }
+            groups {
+                first_of_each
+                rankings
+                pages
+                keys_of_every_kind
+                source_and_routing
+                bad_requests
+            }
+            aggregations {
+                metrics
+                of_nothing
+                mixed_values
+                terms_counts
+                terms_orders_and_sizes
+                terms_of_every_kind
+                filters_and_routing
+                bad_requests
+            }
+            buckets {
+                histograms
+                date_histograms
+                filters
+                nested
+                top_hits
+                within_buckets
+            }
+            explain { every_question writes_nothing }
+            questions {
+                random_pages
+                random_aggregations
+                random_groups
+                random_scans
+                random_matching_writes
             }
             backward { there_and_back last_page holds_while_documents_change }
             histories {

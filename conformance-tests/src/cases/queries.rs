@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use proptest::collection::vec;
 use serde_json::{Value, json};
-use strongroom_core::memory::MemoryStore;
+use strongroom_core::memory::{MemoryOptions, MemoryStore};
 use strongroom_core::model::{Body, Expected, Key, Model};
 use strongroom_core::query::{Filter, Order, Sort, SourceFilter};
 use strongroom_core::store::{
@@ -15,8 +14,7 @@ use strongroom_core::store::{
 use crate::context::Context;
 use crate::docs::{Docs, key, value_of};
 use crate::failure::{During, Outcome, check, check_eq};
-use crate::random::property;
-use crate::strategies;
+use crate::functions;
 
 /// The same documents in the store and in the oracle.
 pub(super) struct Both {
@@ -26,7 +24,8 @@ pub(super) struct Both {
 
 /// An oracle of its own for a collection.
 pub(super) async fn oracle(model: &Arc<Model>) -> Outcome<Docs> {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let options = MemoryOptions::new().functions(functions::all());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::with_options(options));
     store
         .ensure(EnsureRequest::new(model.clone()))
         .await
@@ -122,7 +121,7 @@ impl Both {
 }
 
 /// Documents with every kind of value, and none.
-fn sample() -> Outcome<Vec<(Key, Value)>> {
+pub(super) fn sample() -> Outcome<Vec<(Key, Value)>> {
     let bodies = [
         json!({}),
         json!({"k": "a", "n": 1, "x": 1.0, "b": true, "at": 0, "tags": ["a"], "o": {"k": "a", "n": 1}}),
@@ -290,34 +289,4 @@ pub(crate) async fn at_most_totals(cx: &Context) -> Outcome {
         );
     }
     Ok(())
-}
-
-pub(crate) async fn random_queries_agree(cx: &Context) -> Outcome {
-    let cases = cx.scale().histories;
-    let queries = vec(
-        (strategies::filter(), strategies::sorts(), 1..8_usize),
-        1..8,
-    );
-    let inputs = (vec(strategies::body(), 0..16), queries);
-    property(cases, inputs, async |(bodies, queries)| {
-        let bodies = bodies
-            .into_iter()
-            .enumerate()
-            .map(|(n, body)| Ok((key(&format!("d{n}"))?, body)))
-            .collect::<Outcome<Vec<_>>>()?;
-        let both = both(cx.docs().await?, &bodies).await?;
-        for (filter, sort, limit) in queries {
-            filter
-                .check(both.docs.model())
-                .during("a filter of the suite's own")?;
-            let mut request = both.docs.query(filter);
-            (request.sort, request.limit, request.total) = (sort, limit, Total::Exact);
-            both.agree(&request).await?;
-        }
-        cx.store()
-            .drop_collection(both.docs.model().name().clone())
-            .await
-            .during("dropping the collection")?;
-        Ok(())
-    })
 }

@@ -152,11 +152,7 @@ fn passes_a_partial_page_as_whole() {
         "all ids",
     );
     rejected(|| PartialPages, "queries::filters_agree", "the oracle");
-    rejected(
-        || PartialPages,
-        "queries::random_queries_agree",
-        "the oracle",
-    );
+    rejected(|| PartialPages, "questions::random_pages", "the oracle");
 }
 
 /// Ends each page with a cursor, though nothing follows.

@@ -18,7 +18,7 @@ mod writes;
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_conformance::{Alter, Form, Setup, altered, case_names, outcome};
+use strongroom_conformance::{Alter, Form, Setup, altered, case_names, functions, outcome};
 use strongroom_core::memory::{MemoryOptions, MemoryStore};
 use strongroom_core::store::Store;
 
@@ -27,7 +27,8 @@ struct Broken<F>(F);
 
 impl<A: Alter, F: Fn() -> A + Send + Sync + 'static> Setup for Broken<F> {
     async fn store(&self) -> Arc<dyn Store> {
-        let options = MemoryOptions::new().wait(Duration::from_millis(500));
+        let wait = Duration::from_millis(500);
+        let options = MemoryOptions::new().wait(wait).functions(functions());
         altered(Arc::new(MemoryStore::with_options(options)), (self.0)())
     }
 }
