@@ -1,5 +1,10 @@
 //! Fields that functions make while documents are written, in memory and on SQLite.
 #![cfg(all(feature = "derive", feature = "sqlite"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test panics where something is wrong"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
