@@ -68,9 +68,9 @@ async fn log_in(
     let f = Account::fields();
     let right = Call::new("check_password")?
         .value(password)
-        .field(f.password().into());
+        .of_field(f.password());
     let named = f.name().eq(name);
-    accounts.find(named.and(Filter::call(right))).one().await
+    accounts.find(named.and(right.is_true())).one().await
 }
 
 #[tokio::main]

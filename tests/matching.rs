@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use strongroom::handle::MatchingStopped;
 use strongroom::prelude::*;
+use strongroom::query::Call;
 use strongroom::{Operation, Result};
 use support::{Watched, at, watched};
 
@@ -32,7 +33,7 @@ struct Job {
 
 fn job(number: usize) -> Job {
     Job {
-        queue: if number % 2 == 0 { "a" } else { "b" }.to_owned(),
+        queue: if number.is_multiple_of(2) { "a" } else { "b" }.to_owned(),
         name: format!("j{number:03}"),
         changed: None,
         state: "open".to_owned(),
@@ -221,6 +222,14 @@ async fn what_makes_no_sense_is_refused_before_any_io() -> Result<()> {
         let stopped = MatchingStopped::of(&error).unwrap();
         assert_eq!(stopped.summary().written, 0, "{text}");
     }
+    // What a single patch would do and this one cannot is refused, not left out.
+    let computing = jobs.with_computed(f.state(), Call::new("upper")?.value("x"));
+    let error = computing
+        .patch_matching(Filter::all(), patch())
+        .send()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert_eq!(w.spy.take(), []);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Streams, by scans and by pages.
 #![cfg(all(feature = "derive", feature = "sqlite"))]
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -159,8 +159,9 @@ impl<T: Document> WriteMatching<T> {
     /// Of a step that could not be carried out; [`MatchingStopped::of`] the error tells what was
     /// done before, and where to go on. `Invalid` for a filter, a patch or a number that is not
     /// allowed, or a patch of a field that the key is read from; `Unsupported` if the store has no
-    /// such writes; `Unavailable`, `Timeout` and `Contended` if the step wrote nothing;
-    /// `Indeterminate` if that is not known.
+    /// such writes, or for a patch by a handle with [computed fields](Collection::with_computed);
+    /// `Unavailable`, `Timeout` and `Contended` if the step wrote nothing; `Indeterminate` if that
+    /// is not known.
     pub async fn send(mut self) -> Result<MatchingSummary> {
         let mut summary = MatchingSummary::default();
         let mut after = None;
