@@ -45,10 +45,12 @@
 //! ```
 
 mod buckets;
+mod dates;
 mod fields;
 mod hits;
 mod metric;
 mod several;
+mod single;
 
 use std::sync::Arc;
 
@@ -65,12 +67,11 @@ use crate::store::{
 };
 
 pub use crate::store::Cardinality;
-pub use buckets::{
-    Bucket, DateHistogramOf, Filtered, HistogramOf, IntoDateInterval, NestedOf, Single, Terms,
-    TermsOf, filtered,
-};
+pub use buckets::{Bucket, HistogramOf, Terms, TermsOf};
+pub use dates::{DateHistogramOf, IntoDateInterval};
 pub use hits::{TopHits, TopHitsAs, top_hits};
 pub use metric::{Metric, Stats};
+pub use single::{Filtered, NestedOf, Single, filtered};
 
 /// What can be computed over documents `T`: one aggregation; or several as a tuple of up to 8, an
 /// array, a vector or a map by name, whose outputs have the same shape. Tuples may hold tuples.

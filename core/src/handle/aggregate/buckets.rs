@@ -1,14 +1,13 @@
-//! Aggregations that make buckets, which may hold aggregations of their own.
+//! Buckets of values and of intervals of numbers, which may hold aggregations of their own.
 
 use std::marker::PhantomData;
-use std::time::Duration;
 
-use super::{Aggregate, AggregateObjects, AggregateWithin, Answer, Question, mismatched, own_name};
-use crate::error::{Error, Result};
+use super::{Aggregate, AggregateWithin, Answer, Question, mismatched, own_name};
+use crate::error::Result;
 use crate::handle::document::Document;
-use crate::handle::field::kinds::{Float, Timestamp as TimestampKind, Valued};
-use crate::model::{FieldPath, Timestamp};
-use crate::query::{Aggregation, CalendarUnit, DateInterval, Filter, TermsOrder};
+use crate::handle::field::kinds::{Float, Valued};
+use crate::model::FieldPath;
+use crate::query::{Aggregation, TermsOrder};
 use crate::store::{self, AggregateResult};
 
 /// The documents that share a value or an interval.
@@ -46,20 +45,10 @@ impl<K, W> Terms<K, W> {
     }
 }
 
-/// The one bucket of a filter or of nested objects.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Single<W = ()> {
-    /// How many documents or objects there are.
-    pub count: u64,
-    /// What was computed over them.
-    pub within: W,
-}
-
-type Typed<K, T, W> = Bucket<<K as Valued>::Value, <W as Aggregate<T>>::Output>;
+pub(super) type Typed<K, T, W> = Bucket<<K as Valued>::Value, <W as Aggregate<T>>::Output>;
 
 /// Reads buckets, with what was computed in each.
-fn buckets<T: Document, K: Valued, W: Aggregate<T>>(
+pub(super) fn buckets<T: Document, K: Valued, W: Aggregate<T>>(
     found: Vec<store::Bucket>,
     field: &FieldPath,
     within: &W,
@@ -75,21 +64,7 @@ fn buckets<T: Document, K: Valued, W: Aggregate<T>>(
     typed.collect()
 }
 
-fn single<T: Document, W: Aggregate<T>>(
-    name: &str,
-    within: &W,
-    answer: &mut Answer<'_, T>,
-) -> Result<Single<W::Output>> {
-    let AggregateResult::Single(found) = answer.take(name)? else {
-        return Err(mismatched(own_name(name)));
-    };
-    Ok(Single {
-        count: found.count,
-        within: answer.within(within, found.results)?,
-    })
-}
-
-fn intervals(result: AggregateResult, name: &str) -> Result<Vec<store::Bucket>> {
+pub(super) fn intervals(result: AggregateResult, name: &str) -> Result<Vec<store::Bucket>> {
     match result {
         AggregateResult::Histogram(buckets) => Ok(buckets),
         _ => Err(mismatched(own_name(name))),
@@ -245,217 +220,5 @@ impl<T: Document, W: Aggregate<T>> Aggregate<T> for HistogramOf<T, W> {
     fn read(&self, name: &str, answer: &mut Answer<'_, T>) -> Result<Self::Output> {
         let found = intervals(answer.take(name)?, name)?;
         buckets::<T, Float, W>(found, &self.field, &self.within, answer)
-    }
-}
-
-/// The length of a bucket of a date histogram: a [`CalendarUnit`], a [`DateInterval`], or a
-/// [`Duration`] of whole milliseconds.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no interval of a date histogram",
-    note = "intervals are `CalendarUnit`, `DateInterval` and `Duration`"
-)]
-pub trait IntoDateInterval {
-    /// The interval.
-    ///
-    /// # Errors
-    ///
-    /// `Invalid` for a duration that is not made of whole milliseconds, or has more than `i64`
-    /// counts.
-    fn into_date_interval(self) -> Result<DateInterval>;
-}
-
-impl IntoDateInterval for DateInterval {
-    fn into_date_interval(self) -> Result<DateInterval> {
-        Ok(self)
-    }
-}
-
-impl IntoDateInterval for CalendarUnit {
-    fn into_date_interval(self) -> Result<DateInterval> {
-        Ok(DateInterval::Calendar(self))
-    }
-}
-
-impl IntoDateInterval for Duration {
-    fn into_date_interval(self) -> Result<DateInterval> {
-        let whole = self.subsec_nanos().is_multiple_of(1_000_000);
-        match i64::try_from(self.as_millis()) {
-            Ok(milliseconds) if whole => Ok(DateInterval::Fixed { milliseconds }),
-            _ => Err(Error::invalid(format!(
-                "date histogram has an interval of {self:?}, it must be of whole milliseconds, at most {}",
-                i64::MAX
-            ))),
-        }
-    }
-}
-
-/// Buckets of intervals of a timestamp;
-/// [`Field::date_histogram`](crate::handle::Field::date_histogram) makes it.
-#[derive(Clone, Debug)]
-pub struct DateHistogramOf<T, W = ()> {
-    field: FieldPath,
-    /// The interval, or why it is none.
-    interval: Result<DateInterval, String>,
-    within: W,
-    of: PhantomData<fn() -> T>,
-}
-
-impl<T> DateHistogramOf<T> {
-    pub(super) fn new(field: &FieldPath, interval: Result<DateInterval>) -> Self {
-        Self {
-            field: field.clone(),
-            interval: interval.map_err(|error| error.message().to_owned()),
-            within: (),
-            of: PhantomData,
-        }
-    }
-
-    /// Computes this in each bucket.
-    #[must_use]
-    pub fn within<W>(self, within: W) -> DateHistogramOf<T, W>
-    where
-        T: Document,
-        W: AggregateWithin<T>,
-    {
-        DateHistogramOf {
-            field: self.field,
-            interval: self.interval,
-            within,
-            of: PhantomData,
-        }
-    }
-}
-
-impl<T: Document, W: Aggregate<T>> Aggregate<T> for DateHistogramOf<T, W> {
-    type Output = Vec<Bucket<Timestamp, W::Output>>;
-
-    fn ask(&self, name: &str, question: &mut Question) {
-        let within = question.within(&self.within);
-        let histogram = match &self.interval {
-            Ok(interval) => Ok(Aggregation::DateHistogram {
-                field: self.field.clone(),
-                interval: *interval,
-                within,
-            }),
-            Err(message) => Err(Error::invalid(message.clone())),
-        };
-        question.add(name, histogram);
-    }
-
-    fn read(&self, name: &str, answer: &mut Answer<'_, T>) -> Result<Self::Output> {
-        let found = intervals(answer.take(name)?, name)?;
-        buckets::<T, TimestampKind, W>(found, &self.field, &self.within, answer)
-    }
-}
-
-/// One bucket of the documents that match a filter as well.
-///
-/// # Examples
-///
-/// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
-/// # fn main() -> Result<()> { run(async |_, users| {
-/// use strongroom_core::handle::aggregate::filtered;
-///
-/// users.insert_many(["ada", "bob"].map(User::new)).await?;
-/// let f = User::fields();
-/// let (eu, us) = users
-///     .find(Filter::all())
-///     .aggregate((
-///         filtered(f.region().eq("eu")).within(f.logins().sum()),
-///         filtered(f.region().eq("us")),
-///     ))
-///     .await?;
-/// assert_eq!((eu.count, eu.within, us.count), (2, 0.0, 0));
-/// # Ok(()) }) }
-/// ```
-#[must_use]
-pub fn filtered(filter: impl Into<Filter>) -> Filtered {
-    Filtered {
-        filter: filter.into(),
-        within: (),
-    }
-}
-
-/// One bucket of the documents that match a filter as well; [`filtered`] makes it.
-#[derive(Clone, Debug)]
-pub struct Filtered<W = ()> {
-    filter: Filter,
-    within: W,
-}
-
-impl Filtered {
-    /// Computes this in the bucket.
-    #[must_use]
-    pub fn within<W>(self, within: W) -> Filtered<W> {
-        Filtered {
-            filter: self.filter,
-            within,
-        }
-    }
-}
-
-impl<T: Document, W: AggregateWithin<T>> Aggregate<T> for Filtered<W> {
-    type Output = Single<W::Output>;
-
-    fn ask(&self, name: &str, question: &mut Question) {
-        let filter = Aggregation::Filter {
-            filter: self.filter.clone(),
-            within: question.within(&self.within),
-        };
-        question.add(name, Ok(filter));
-    }
-
-    fn read(&self, name: &str, answer: &mut Answer<'_, T>) -> Result<Self::Output> {
-        single(name, &self.within, answer)
-    }
-}
-
-/// One bucket of the objects of a nested field;
-/// [`Field::objects`](crate::handle::Field::objects) makes it.
-#[derive(Clone, Debug)]
-pub struct NestedOf<T, W = ()> {
-    field: FieldPath,
-    within: W,
-    of: PhantomData<fn() -> T>,
-}
-
-impl<T> NestedOf<T> {
-    pub(super) fn new(field: &FieldPath) -> Self {
-        Self {
-            field: field.clone(),
-            within: (),
-            of: PhantomData,
-        }
-    }
-
-    /// Computes this over the objects, by the handles of the fields within them.
-    #[must_use]
-    pub fn within<W>(self, within: W) -> NestedOf<T, W>
-    where
-        T: Document,
-        W: AggregateObjects<T>,
-    {
-        NestedOf {
-            field: self.field,
-            within,
-            of: PhantomData,
-        }
-    }
-}
-
-impl<T: Document, W: Aggregate<T>> Aggregate<T> for NestedOf<T, W> {
-    type Output = Single<W::Output>;
-
-    fn ask(&self, name: &str, question: &mut Question) {
-        let nested = Aggregation::Nested {
-            field: self.field.clone(),
-            within: question.within(&self.within),
-        };
-        question.add(name, Ok(nested));
-    }
-
-    fn read(&self, name: &str, answer: &mut Answer<'_, T>) -> Result<Self::Output> {
-        single(name, &self.within, answer)
     }
 }

@@ -1,7 +1,9 @@
 //! Aggregations from handles of fields.
 
-use super::buckets::{DateHistogramOf, HistogramOf, IntoDateInterval, NestedOf, TermsOf};
+use super::buckets::{HistogramOf, TermsOf};
+use super::dates::{DateHistogramOf, IntoDateInterval};
 use super::metric::{Metric, Stats};
+use super::single::NestedOf;
 use crate::handle::field::Field;
 use crate::handle::field::kinds::{Continuous, Mapped, Nested, Numeric, Timestamp, Valued};
 use crate::query::Aggregation;
