@@ -200,8 +200,8 @@ impl SqliteOptions {
     /// Lets filters call these functions, and native conditions too, by their names.
     ///
     /// A function is called on whichever thread works: the task that asks, one of tokio's blocking
-    /// threads, or the thread of a scan. Between two calls a question notices that its future was
-    /// dropped. In a native condition, SQL's `NULL`, integers, floats and text are the arguments,
+    /// threads, or the thread of a scan. It must not wait for the store. After a call or two a
+    /// question notices that its future was dropped. In a native condition, SQL's `NULL`, integers, floats and text are the arguments,
     /// with 1 and 0 for `true` and `false`; a blob is refused.
     ///
     /// Opening fails with `Config` if SQLite has a function of the same name itself.

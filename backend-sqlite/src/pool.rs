@@ -24,8 +24,8 @@ use crate::writer::closed;
 const INLINE_SEARCH: Duration = Duration::from_millis(1);
 /// How many steps SQLite takes between two looks at whether to go on.
 const STEPS_BETWEEN_LOOKS: i32 = 500;
-/// How many where a step may be a call of a user's function, which may take long: about a row.
-const STEPS_BETWEEN_CALLS: i32 = 8;
+/// How many where a step may be a call of a user's function, which may take long: a row or two.
+const STEPS_BETWEEN_CALLS: i32 = 16;
 
 /// How many steps SQLite takes between two looks at whether to go on.
 pub(crate) fn steps_between_looks(options: &SqliteOptions) -> i32 {

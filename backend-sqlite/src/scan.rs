@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use strongroom_core::clock::Clock;
 use strongroom_core::error::{Error, ErrorKind, Operation, Result};
-use strongroom_core::model::RawDocument;
+use strongroom_core::model::{CollectionName, RawDocument};
 use strongroom_core::store::{Scan, ScanRequest};
 use strongroom_sql::{Sqlite, Statement};
 use tokio::runtime::Handle;
@@ -31,7 +31,7 @@ use crate::options::SqliteOptions;
 use crate::pool::steps_between_looks;
 use crate::search::{key, with_prepared};
 use crate::store::Told;
-use crate::writer::closed;
+use crate::writer::{Desk, closed};
 
 /// How many finished pieces wait to be fetched.
 const PIECES_AHEAD: usize = 1;
@@ -321,7 +321,7 @@ pub(crate) fn cancelled() -> Error {
 #[derive(Debug)]
 struct FileScan {
     state: State,
-    collection: strongroom_core::model::CollectionName,
+    collection: CollectionName,
 }
 
 #[derive(Debug)]
@@ -390,20 +390,42 @@ impl Scan for FileScan {
     }
 }
 
-/// A scan whose documents were collected when it was opened.
+/// A scan whose documents were collected when it was opened. It ends with the store all the same.
 #[derive(Debug)]
 pub(crate) struct CollectedScan {
-    /// `None` when it is closed.
+    desk: Arc<Desk>,
+    collection: CollectionName,
+    /// `None` when it is closed, or failed.
     rest: Option<VecDeque<RawDocument>>,
     batch: usize,
 }
 
 impl CollectedScan {
-    pub(crate) fn new(found: VecDeque<RawDocument>, batch: usize) -> Self {
+    pub(crate) fn new(
+        desk: Arc<Desk>,
+        collection: CollectionName,
+        found: VecDeque<RawDocument>,
+        batch: usize,
+    ) -> Self {
         Self {
+            desk,
+            collection,
             rest: Some(found),
             batch,
         }
+    }
+}
+
+impl CollectedScan {
+    fn piece(&mut self) -> Result<Vec<RawDocument>> {
+        let mut rest = self.rest.take().ok_or_else(cancelled)?;
+        // What was handed out whole has ended; the store's end cuts the other short.
+        if !rest.is_empty() {
+            self.desk.check_open()?;
+        }
+        let piece = rest.drain(..self.batch.min(rest.len())).collect();
+        self.rest = Some(rest);
+        Ok(piece)
     }
 }
 
@@ -411,9 +433,7 @@ impl CollectedScan {
 #[deny(clippy::missing_trait_methods)]
 impl Scan for CollectedScan {
     async fn next(&mut self) -> Result<Vec<RawDocument>> {
-        let rest = self.rest.as_mut().ok_or_else(cancelled)?;
-        let size = self.batch.min(rest.len());
-        Ok(rest.drain(..size).collect())
+        self.piece().told(Operation::ScanNext, &self.collection)
     }
 
     async fn close(&mut self) -> Result<()> {

@@ -121,10 +121,12 @@ impl Shared {
             return self.scans.open(&self.options, request).await;
         }
         let (batch, clock) = (request.batch, self.options.clock.clone());
+        let collection = request.model.name().clone();
         let found = self
             .search(move |connection| scan::collect(connection, &request, &clock))
             .await?;
-        Ok(Box::new(CollectedScan::new(found, batch)))
+        let desk = self.desk.clone();
+        Ok(Box::new(CollectedScan::new(desk, collection, found, batch)))
     }
 
     /// Changes things in a transaction of its own, when it is this call's turn. What `work`

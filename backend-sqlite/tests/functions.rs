@@ -16,10 +16,11 @@ use strongroom_core::layers::{CheckLayer, Layer};
 use strongroom_core::memory::{MemoryOptions, MemoryStore};
 use strongroom_core::model::{Body, Expected, FieldDeclaration, Key, Kind, Model, Scalar};
 use strongroom_core::patch::Patch;
-use strongroom_core::query::{Call, Filter, Functions, Sort};
+use strongroom_core::query::{Aggregation, Aggregations, Call, Filter, Functions, Sort};
 use strongroom_core::store::{
-    BeginOptions, BulkItem, BulkRequest, CountRequest, EnsureRequest, FindRequest, FunctionSupport,
-    MatchingAction, MatchingRequest, ScanRequest, Search, Store, Transact, Write,
+    AggregateRequest, AggregateResult, BeginOptions, BulkItem, BulkRequest, CountRequest,
+    EnsureRequest, FindRequest, FunctionSupport, MatchingAction, MatchingRequest, ScanRequest,
+    Search, Store, Transact, Write,
 };
 use strongroom_core::{Error, ErrorKind};
 use strongroom_sqlite::{SqliteOptions, SqliteStore};
@@ -189,6 +190,19 @@ async fn they_mean_what_the_in_memory_store_means() {
 async fn they_are_called_wherever_there_is_a_filter() {
     let even = Filter::call(of("even", "n"));
     let (_folder, store) = in_file(&numbers()).await;
+    let buckets = Aggregations::from([(
+        "even".to_owned(),
+        Aggregation::Filter {
+            filter: even.clone(),
+            within: Aggregations::new(),
+        },
+    )]);
+    let aggregate = AggregateRequest::new(model(), Filter::gte("n", 1).unwrap(), buckets);
+    let reply = store.aggregate(aggregate).await.unwrap();
+    let AggregateResult::Single(bucket) = &reply.results["even"] else {
+        panic!("{reply:?}")
+    };
+    assert_eq!(bucket.count, 2);
     let tx = store.begin(BeginOptions::new()).await.unwrap();
     assert_eq!(ids(&*tx, &even).await.unwrap(), ["k0", "k2", "k4"]);
     let mut request = ScanRequest::new(model(), even.clone());

@@ -20,7 +20,7 @@ use strongroom_core::patch::Patch;
 use strongroom_core::query::{Filter, Sort, Words};
 use strongroom_core::store::{
     BeginOptions, BulkItem, BulkRequest, CountRequest, EnsureRequest, ExplainRequest, FindRequest,
-    MatchingAction, MatchingRequest, Save, SaveRequest, Schema, Search, Store, Write,
+    MatchingAction, MatchingRequest, Save, SaveRequest, Schema, Search, Store, Transact, Write,
 };
 use strongroom_sqlite::{SqliteOptions, SqliteStore, Synchronous};
 
@@ -471,6 +471,31 @@ async fn it_grows_with_the_model_and_goes_with_the_collection() {
     assert_eq!(tables(), 0);
     ensure(&other, &both).await;
     assert!(ids_of(&store, &both, sky).await.is_empty());
+    check_file(folder.path());
+}
+
+#[tokio::test]
+async fn it_is_made_and_dropped_within_transactions() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = in_file(folder.path()).await;
+    let red = || CountRequest::new(model(), Filter::text("title", "red", Words::Any).unwrap());
+    let tx = store.begin(BeginOptions::new()).await.unwrap();
+    ensure(&*tx, &model()).await;
+    save(&*tx, put("a", &json!({"title": "red"}))).await;
+    assert_eq!(tx.count(red()).await.unwrap(), 1);
+    tx.rollback().await.unwrap();
+    let error = store.count(red()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    ensure(&store, &model()).await;
+    save(&store, put("a", &json!({"title": "red"}))).await;
+    let tx = store.begin(BeginOptions::new()).await.unwrap();
+    assert!(tx.drop_collection(model().name().clone()).await.unwrap());
+    ensure(&*tx, &model()).await;
+    save(&*tx, put("b", &json!({"title": "red"}))).await;
+    tx.rollback().await.unwrap();
+    assert_eq!(ids(&store, "title", "red", Words::Any).await, ["a"]);
+    save(&store, put("b", &json!({"title": "red"}))).await;
+    assert_eq!(ids(&store, "title", "red", Words::Any).await, ["a", "b"]);
     check_file(folder.path());
 }
 

@@ -513,6 +513,19 @@ mod tests {
     }
 
     #[test]
+    fn the_model_of_objects_says_so() {
+        let model = Model::builder("orders")
+            .field(field("items", Kind::Nested))
+            .field(field("items.price", Kind::Float))
+            .build()
+            .unwrap();
+        let objects = model.of_nested(&"items".parse().unwrap()).unwrap();
+        assert!(objects.is_of_objects() && !model.is_of_objects());
+        let stored = serde_json::to_string(&*model).unwrap();
+        assert_eq!(serde_json::from_str::<Model>(&stored).unwrap(), *model);
+    }
+
+    #[test]
     fn refuses_contradictions() {
         let bad = [
             Model::builder("a").field(field("x", Kind::Text).unique()),

@@ -435,3 +435,45 @@ impl fmt::Debug for Functions {
         f.debug_set().entries(self.names()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{FieldDeclaration, Kind};
+    use serde_json::json;
+
+    fn model() -> std::sync::Arc<Model> {
+        Model::builder("c")
+            .field(FieldDeclaration::new("a.b".parse().unwrap(), Kind::Integer))
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_compiled_call_is_the_same_after_it_was_encoded() {
+        let functions = Functions::new()
+            .with("shown", |arguments| {
+                let shown = format!("{arguments:?}");
+                Ok(Some(Scalar::from(shown.as_str())))
+            })
+            .unwrap();
+        let inner = Call::new("shown").unwrap().value("é\0\"").value(1.0);
+        let call = Call::new("shown").unwrap();
+        let call = call.value(-0.0).value(true).value(i64::MIN).value("1");
+        let call = call.field("a.b".parse().unwrap()).call(inner);
+        let compiled = call.compile(&model()).unwrap();
+        let encoded = serde_json::to_string(&compiled).unwrap();
+        let decoded: CompiledCall = serde_json::from_str(&encoded).unwrap();
+        for body in [json!({"a": {"b": 7}}), json!({"a": {"b": "x"}}), json!({})] {
+            let object = body.as_object().unwrap();
+            let made = decoded.evaluate(&functions, object).unwrap();
+            assert_eq!(made, compiled.evaluate(&functions, object).unwrap());
+            assert_eq!(made, call.evaluate(&functions, &model(), object).unwrap());
+        }
+        let unknown = Call::new("shown").unwrap().field("z".parse().unwrap());
+        assert!(unknown.compile(&model()).is_err());
+        for bad in [r#""lower case""#, r#""strongroom_call""#, r#""""#] {
+            assert!(serde_json::from_str::<FunctionName>(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -150,6 +150,18 @@ mod tests {
     }
 
     #[test]
+    fn words_are_not_read_twice() {
+        let read = TextQuery::parse("İstanbul fox", Words::All).unwrap();
+        let again = TextQuery::of_words(read.words().to_vec(), Words::All).unwrap();
+        assert_eq!(again, read);
+        assert!(again.matches("fox in İSTANBUL"));
+        // The lower case of the first letter ends with a mark that is no letter.
+        let torn = TextQuery::parse(&read.words().join(" "), Words::All).unwrap();
+        assert!(!torn.matches("fox in İSTANBUL"));
+        assert!(TextQuery::of_words(Vec::new(), Words::Any).is_err());
+    }
+
+    #[test]
     fn questions_need_words() {
         for none in ["", "  ", "-- !"] {
             assert!(TextQuery::parse(none, Words::Any).is_err(), "{none:?}");
