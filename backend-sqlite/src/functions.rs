@@ -18,14 +18,14 @@ use strongroom_sql::sqlite::{
     VALUES_FUNCTION, WILDCARD_FUNCTION,
 };
 
-use crate::intervals;
+use crate::buckets;
 
 /// Registers the functions on a new connection.
 pub(crate) fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_DIRECTONLY;
-    intervals::register(connection, flags)?;
+    buckets::register(connection, flags)?;
     connection.create_scalar_function(VALUES_FUNCTION, 3, flags, |call| {
         let values = reader(call)?.values(&object(call)?);
         let values: Vec<Value> = values.iter().map(Value::from).collect();
@@ -83,7 +83,7 @@ fn to_sql(value: Option<Scalar>) -> SqlValue {
 
 /// The reader made of the second and third argument, once for each statement: both are constants
 /// in what the compiler writes.
-fn reader(call: &Context<'_>) -> Result<Arc<FieldReader>> {
+pub(crate) fn reader(call: &Context<'_>) -> Result<Arc<FieldReader>> {
     field_reader(call, || {
         let kind = call.get_raw(2).as_str()?;
         kind_named(kind).ok_or_else(|| UserFunctionError(format!("{kind:?} is not a kind").into()))
@@ -104,7 +104,7 @@ fn refused(error: strongroom_core::Error) -> rusqlite::Error {
     UserFunctionError(error.into())
 }
 
-fn object(call: &Context<'_>) -> Result<Map<String, Value>> {
+pub(crate) fn object(call: &Context<'_>) -> Result<Map<String, Value>> {
     serde_json::from_slice(call.get_raw(0).as_bytes()?).map_err(|e| UserFunctionError(e.into()))
 }
 

@@ -16,13 +16,13 @@
 //! [`store`]: strongroom_core::store
 
 mod aggregate;
+mod buckets;
 mod bulk;
 mod connection;
 mod error;
 mod explain;
 mod functions;
 mod group;
-mod intervals;
 mod load;
 mod matching;
 mod options;
