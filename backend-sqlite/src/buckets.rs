@@ -11,12 +11,13 @@ use strongroom_core::model::Scalar;
 use strongroom_core::query::{Aggregation, CalendarUnit, DateInterval};
 use strongroom_sql::sqlite::{DATE_FUNCTION, DISTINCT_FUNCTION, HISTOGRAM_FUNCTION};
 
-use crate::functions::{object, reader};
+use crate::functions::reader;
+use crate::member::member;
 
 /// Registers the functions on a new connection.
 pub(crate) fn register(connection: &Connection, flags: FunctionFlags) -> Result<()> {
     connection.create_scalar_function(DISTINCT_FUNCTION, 3, flags, |call| {
-        let values = distinct(reader(call)?.values(&object(call)?));
+        let values = distinct(reader(call)?.values(&member(call)?));
         let values: Vec<Value> = values.iter().map(Value::from).collect();
         Ok(Value::from(values).to_string())
     })?;

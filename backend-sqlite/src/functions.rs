@@ -19,6 +19,7 @@ use strongroom_sql::sqlite::{
 };
 
 use crate::buckets;
+use crate::member::member;
 
 /// Registers the functions on a new connection.
 pub(crate) fn register(connection: &Connection) -> Result<()> {
@@ -27,7 +28,7 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
         | FunctionFlags::SQLITE_DIRECTONLY;
     buckets::register(connection, flags)?;
     connection.create_scalar_function(VALUES_FUNCTION, 3, flags, |call| {
-        let values = reader(call)?.values(&object(call)?);
+        let values = reader(call)?.values(&member(call)?);
         let values: Vec<Value> = values.iter().map(Value::from).collect();
         Ok(Value::from(values).to_string())
     })?;
@@ -104,7 +105,7 @@ fn refused(error: strongroom_core::Error) -> rusqlite::Error {
     UserFunctionError(error.into())
 }
 
-pub(crate) fn object(call: &Context<'_>) -> Result<Map<String, Value>> {
+fn object(call: &Context<'_>) -> Result<Map<String, Value>> {
     serde_json::from_slice(call.get_raw(0).as_bytes()?).map_err(|e| UserFunctionError(e.into()))
 }
 

@@ -25,6 +25,7 @@ mod functions;
 mod group;
 mod load;
 mod matching;
+mod member;
 mod options;
 mod pool;
 mod scan;
