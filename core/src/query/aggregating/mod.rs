@@ -162,9 +162,9 @@ impl<D: Clone> Aggregator<D> {
     /// # Errors
     ///
     /// `Invalid`, naming the aggregation, if a histogram gets more than
-    /// [`MAX_BUCKETS`](super::MAX_BUCKETS) buckets or
-    /// one that begins at no finite number, or if a function fails; `Unsupported` for a function
-    /// that is not there. The results are of no use after an error.
+    /// [`MAX_BUCKETS`](super::MAX_BUCKETS) buckets or one that begins at no finite number, or if a
+    /// function fails; `Unsupported` for a function that is not there. The results are of no use
+    /// after an error.
     pub fn add(&mut self, key: &Key, object: &Map<String, Value>, document: &D) -> Result<()> {
         let subject = Subject {
             key,
