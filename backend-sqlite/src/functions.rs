@@ -18,8 +18,9 @@ use strongroom_sql::sqlite::{
     TEXTS_DIFFER_FUNCTION, VALUES_FUNCTION, WILDCARD_FUNCTION, WORDS_FUNCTION,
 };
 
+use crate::buckets;
 use crate::error::refused;
-use crate::intervals;
+use crate::member::member;
 
 /// Longer words are not indexed, in bytes: a question is too short to hold one, even where its
 /// lower case is longer than itself.
@@ -30,9 +31,9 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_DIRECTONLY;
-    intervals::register(connection, flags)?;
+    buckets::register(connection, flags)?;
     connection.create_scalar_function(VALUES_FUNCTION, 3, flags, |call| {
-        let values = reader(call)?.values(&object(call)?);
+        let values = reader(call)?.values(&member(call)?);
         let values: Vec<Value> = values.iter().map(Value::from).collect();
         Ok(Value::from(values).to_string())
     })?;
@@ -131,7 +132,7 @@ pub(crate) fn to_sql(value: Option<Scalar>) -> SqlValue {
 
 /// The reader made of the second and third argument, once for each statement: both are constants
 /// in what the compiler writes.
-fn reader(call: &Context<'_>) -> Result<Arc<FieldReader>> {
+pub(crate) fn reader(call: &Context<'_>) -> Result<Arc<FieldReader>> {
     field_reader(call, || {
         let kind = call.get_raw(2).as_str()?;
         kind_named(kind).ok_or_else(|| UserFunctionError(format!("{kind:?} is not a kind").into()))

@@ -43,6 +43,10 @@ pub trait Dialect: Debug + Send + Sync {
     /// The values of a field that may hold several.
     fn leaves(&self, field: &FieldDeclaration) -> Leaves;
 
+    /// The values of a field that may hold several, each of them once; `None` where the database
+    /// has to compare the rows to tell them apart.
+    fn distinct_leaves(&self, field: &FieldDeclaration) -> Option<Leaves>;
+
     /// The least (ascending) or the greatest (descending) value of a field that may hold several,
     /// `NULL` where there is none.
     fn extreme(&self, field: &FieldDeclaration, order: Order) -> String;

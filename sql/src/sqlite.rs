@@ -30,6 +30,9 @@ pub use text_index::{
 
 /// The function `(body, path, kind)` that gives a JSON array of the values that fit the kind.
 pub const VALUES_FUNCTION: &str = "strongroom_values";
+/// The function `(body, path, kind)` that gives a JSON array of the different values that fit the
+/// kind.
+pub const DISTINCT_FUNCTION: &str = "strongroom_distinct";
 /// The function `(body, path, kind)` that gives the least value that fits the kind.
 pub const LEAST_FUNCTION: &str = "strongroom_least";
 /// The function `(body, path, kind)` that gives the greatest value that fits the kind.
@@ -88,6 +91,13 @@ impl Dialect for Sqlite {
             from: format!("json_each({}) AS v", call(VALUES_FUNCTION, field)),
             value: "v.value".to_owned(),
         }
+    }
+
+    fn distinct_leaves(&self, field: &FieldDeclaration) -> Option<Leaves> {
+        Some(Leaves {
+            from: format!("json_each({}) AS v", call(DISTINCT_FUNCTION, field)),
+            value: "v.value".to_owned(),
+        })
     }
 
     fn extreme(&self, field: &FieldDeclaration, order: Order) -> String {

@@ -130,8 +130,12 @@ mod tests {
         assert!("yesterday".parse::<Timestamp>().is_err());
         assert!("2018-02-30T00:00:00Z".parse::<Timestamp>().is_err());
         assert!(Timestamp::from_millis(i64::MAX).is_err());
-        assert!(Timestamp::from_millis(-377_705_023_201_000).is_ok());
-        assert!(Timestamp::from_millis(253_402_207_200_000).is_ok());
+        assert_eq!(Timestamp::MIN.to_string(), "-009999-01-02T01:59:59.000Z");
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00.000Z");
+        assert!(Timestamp::from_millis(Timestamp::MIN.0).is_ok());
+        assert!(Timestamp::from_millis(Timestamp::MIN.0 - 1).is_err());
+        assert!(Timestamp::from_millis(Timestamp::MAX.0).is_ok());
+        assert!(Timestamp::from_millis(Timestamp::MAX.0 + 1).is_err());
         assert!(Timestamp::now() > t("2024-01-01T00:00:00Z"));
     }
 }

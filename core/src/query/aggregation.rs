@@ -443,6 +443,15 @@ mod tests {
     }
 
     #[test]
+    fn buckets_of_numbers() {
+        assert_eq!(Aggregation::bucket_begin(-0.5, 1.0, 0.0), -1.0);
+        assert_eq!(Aggregation::bucket_begin(9.75, 2.5, 1.0), 8.5);
+        assert!(Aggregation::bucket_begin(-0.0, 1.0, 0.0).is_sign_positive());
+        assert!(Aggregation::bucket_begin(f64::MAX, 0.5, 0.0).is_infinite());
+        assert!(Aggregation::bucket_begin(f64::MAX, 1.0, -f64::MAX).is_infinite());
+    }
+
+    #[test]
     fn requests_are_checked() {
         let field = |path: &str, kind| FieldDeclaration::new(path.parse().unwrap(), kind);
         let model = Model::builder("a")

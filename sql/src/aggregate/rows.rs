@@ -177,6 +177,11 @@ impl<'s, 'r> Rows<'s, 'r> {
         } else {
             None
         };
+        if order.is_some() && self.kept.is_empty() && !computed {
+            // Nothing but the key is read: the database groups along the index by itself.
+            sql.text(" FROM ");
+            return self.source(sql, None);
+        }
         self.fenced(sql, order.as_deref())?;
         if computed {
             sql.text(") AS ").text(DOCUMENT).text(self.dialect.fence());
@@ -184,14 +189,51 @@ impl<'s, 'r> Rows<'s, 'r> {
         Ok(())
     }
 
-    /// Buckets of a field that may hold several values: each document once for each key. What is
-    /// kept is read from the documents again, so that it is not compared with all other rows.
+    /// Buckets of a field that may hold several values: each document once for each key.
     fn of_many(&self, sql: &mut Writer<'_>, field: &FieldDeclaration, keys: Keys) -> Result<()> {
+        let distinct = match keys {
+            Keys::Terms { .. } => self.dialect.distinct_leaves(field),
+            // Different values may fall into one interval.
+            _ => None,
+        };
+        match distinct {
+            Some(leaves) => self.of_distinct(sql, &leaves),
+            None => self.of_compared(sql, &self.dialect.leaves(field), keys),
+        }
+    }
+
+    /// The database tells each key of a document once.
+    fn of_distinct(&self, sql: &mut Writer<'_>, leaves: &Leaves) -> Result<()> {
+        let columns = format!("(SELECT {} AS g", leaves.value);
+        let Some(joined) = &self.joined else {
+            sql.text(columns);
+            self.more_columns(sql);
+            sql.text(" FROM ");
+            self.source(sql, Some(leaves))?;
+            sql.text(if self.kept.is_empty() {
+                ""
+            } else {
+                self.dialect.fence()
+            });
+            return Ok(());
+        };
+        // The two joins are apart, because their columns have the same names.
+        sql.text("(SELECT d.g AS g");
+        self.more_columns(sql);
+        sql.text(" FROM ").text(columns).text(", d.* FROM ");
+        self.source(sql, Some(leaves))?;
+        sql.text(") AS ").text(DOCUMENT);
+        sql.text(", ").text(&joined.from).text(self.dialect.fence());
+        Ok(())
+    }
+
+    /// The rows of a document are compared. What is kept is read from the documents again, so that
+    /// it is not compared with all other rows.
+    fn of_compared(&self, sql: &mut Writer<'_>, leaves: &Leaves, keys: Keys) -> Result<()> {
         let model = &self.request.model;
-        let leaves = self.dialect.leaves(field);
         if !self.kept.is_empty() {
-            sql.text("(SELECT k.g AS g, ");
-            self.columns(sql);
+            sql.text("(SELECT k.g AS g");
+            self.more_columns(sql);
             sql.text(" FROM ");
         }
         sql.text("(SELECT DISTINCT d.id AS id, ");
@@ -200,7 +242,7 @@ impl<'s, 'r> Rows<'s, 'r> {
         }
         keys.write(sql, &leaves.value)?;
         sql.text(" AS g FROM ");
-        self.source(sql, Some(&leaves))?;
+        self.source(sql, Some(leaves))?;
         if !self.kept.is_empty() {
             sql.text(") AS k JOIN ").identifier(model.name().as_str());
             sql.text(" AS d ON d.id = k.id");
@@ -213,6 +255,13 @@ impl<'s, 'r> Rows<'s, 'r> {
             sql.text(self.dialect.fence());
         }
         Ok(())
+    }
+
+    fn more_columns(&self, sql: &mut Writer<'_>) {
+        if !self.kept.is_empty() {
+            sql.text(", ");
+            self.columns(sql);
+        }
     }
 
     fn columns(&self, sql: &mut Writer<'_>) {

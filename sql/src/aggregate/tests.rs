@@ -88,7 +88,7 @@ SELECT count(DISTINCT d.x0) FROM (SELECT v.value AS x0 FROM (SELECT d.* FROM "sa
 #[test]
 fn an_index_that_holds_all_is_walked_alone() {
     insta::assert_snapshot!(check([("shops", terms("shop", named([])))]), @r#"
-SELECT d.g AS g, count(*) AS c, sum(count(*)) OVER () AS t FROM (SELECT d."f:shop" AS g FROM "sales" AS d WHERE TRUE ORDER BY d."f:shop" LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1
+SELECT d.g AS g, count(*) AS c, sum(count(*)) OVER () AS t FROM (SELECT d."f:shop" AS g FROM "sales" AS d WHERE TRUE) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1
 [Integer(3)]
 "#);
     let shops = [(
@@ -143,16 +143,16 @@ SELECT d.id, d.routing, d.version, d.write_id, d.written_at, d.body, CASE WHEN j
 #[test]
 fn a_document_counts_once_for_each_of_its_values() {
     insta::assert_snapshot!(check([("tags", terms("tags", named([])))]), @r#"
-SELECT d.g AS g, count(*) AS c, sum(count(*)) OVER () AS t FROM (SELECT DISTINCT d.id AS id, d.routing AS routing, v.value AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_values(d.body, 'tags', 'keyword')) AS v) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1
+SELECT d.g AS g, count(*) AS c, sum(count(*)) OVER () AS t FROM (SELECT v.value AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_distinct(d.body, 'tags', 'keyword')) AS v) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1
 [Integer(3)]
 "#);
     insta::assert_snapshot!(check([("tags", terms("tags", named([
         ("max", Aggregation::Max { field: path("parts.cost") }),
         ("sum", Aggregation::Sum { field: path("price") }),
     ])))]), @r#"
-SELECT d.g AS g, count(*) AS c, sum(count(*)) OVER () AS t, total(d.x0) FROM (SELECT k.g AS g, CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS x0 FROM (SELECT DISTINCT d.id AS id, d.routing AS routing, v.value AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_values(d.body, 'tags', 'keyword')) AS v) AS k JOIN "sales" AS d ON d.id = k.id AND d.routing = k.routing LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1
+SELECT d.g AS g, count(*) AS c, sum(count(*)) OVER () AS t, total(d.x0) FROM (SELECT v.value AS g, CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS x0 FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_distinct(d.body, 'tags', 'keyword')) AS v LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1
 [Integer(3)]
-SELECT d.g, max(d.x0) FROM (SELECT k.g AS g, v.value AS x0 FROM (SELECT DISTINCT d.id AS id, d.routing AS routing, v.value AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_values(d.body, 'tags', 'keyword')) AS v) AS k JOIN "sales" AS d ON d.id = k.id AND d.routing = k.routing, json_each(strongroom_values(d.body, 'parts.cost', 'integer')) AS v LIMIT -1) AS d WHERE d.g IS NOT NULL AND d.g IN (SELECT b.g FROM (SELECT d.g AS g, count(*) AS c FROM (SELECT DISTINCT d.id AS id, d.routing AS routing, v.value AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_values(d.body, 'tags', 'keyword')) AS v) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1) AS b) GROUP BY d.g
+SELECT d.g, max(d.x0) FROM (SELECT d.g AS g, v.value AS x0 FROM (SELECT v.value AS g, d.* FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_distinct(d.body, 'tags', 'keyword')) AS v) AS d, json_each(strongroom_values(d.body, 'parts.cost', 'integer')) AS v LIMIT -1) AS d WHERE d.g IS NOT NULL AND d.g IN (SELECT b.g FROM (SELECT d.g AS g, count(*) AS c FROM (SELECT v.value AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_distinct(d.body, 'tags', 'keyword')) AS v) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1) AS b) GROUP BY d.g
 [Integer(3)]
 "#);
 }
@@ -203,6 +203,29 @@ SELECT count(*), count(d.x0) FROM (SELECT CASE WHEN strongroom_exists(d.body, 'c
 []
 SELECT count(d.x0), total(d.x0) FROM (SELECT v.value AS x0 FROM (SELECT o.value AS body FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_objects(d.body, 'parts')) AS o) AS d, json_each(strongroom_values(d.body, 'cost', 'integer')) AS v LIMIT -1) AS d
 []
+"#);
+}
+
+#[test]
+fn intervals_of_several_values_are_compared() {
+    let costs = |within| Aggregation::Histogram {
+        field: path("parts.cost"),
+        interval: 10.0,
+        offset: 0.0,
+        within,
+    };
+    insta::assert_snapshot!(check([("costs", costs(named([])))]), @r#"
+SELECT d.g AS g, count(*) AS c FROM (SELECT DISTINCT d.id AS id, d.routing AS routing, strongroom_histogram(v.value, ?1, ?2) AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_values(d.body, 'parts.cost', 'integer')) AS v) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT ?3
+[Float(10.0), Float(0.0), Integer(10001)]
+"#);
+    insta::assert_snapshot!(check([("costs", costs(named([
+        ("sum", Aggregation::Sum { field: path("price") }),
+        ("tags", Aggregation::Cardinality { field: path("tags") }),
+    ])))]), @r#"
+SELECT d.g AS g, count(*) AS c, total(d.x0) FROM (SELECT k.g AS g, CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS x0 FROM (SELECT DISTINCT d.id AS id, d.routing AS routing, strongroom_histogram(v.value, ?1, ?2) AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_values(d.body, 'parts.cost', 'integer')) AS v) AS k JOIN "sales" AS d ON d.id = k.id AND d.routing = k.routing LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT ?3
+[Float(10.0), Float(0.0), Integer(10001)]
+SELECT d.g, count(DISTINCT d.x0) FROM (SELECT k.g AS g, v.value AS x0 FROM (SELECT DISTINCT d.id AS id, d.routing AS routing, strongroom_histogram(v.value, ?1, ?2) AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_values(d.body, 'parts.cost', 'integer')) AS v) AS k JOIN "sales" AS d ON d.id = k.id AND d.routing = k.routing, json_each(strongroom_values(d.body, 'tags', 'keyword')) AS v LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g
+[Float(10.0), Float(0.0)]
 "#);
 }
 
