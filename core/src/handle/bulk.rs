@@ -148,6 +148,16 @@ impl<T: Document> Collection<T> {
             .collect())
     }
 
+    /// Sends writes that were prepared one by one: one outcome each, in order.
+    #[cfg(feature = "transfer")]
+    pub(crate) async fn send_items(
+        &self,
+        model: &Arc<Model>,
+        items: Vec<Result<BulkItem>>,
+    ) -> Result<Vec<Result<Receipt>>> {
+        self.run_bulk(model, items, Plan::default()).await
+    }
+
     /// Sends the items in parts; an item that could not be prepared is not sent.
     async fn run_bulk(
         &self,

@@ -37,6 +37,8 @@ mod save;
 mod stamps;
 mod stream;
 mod transaction;
+#[cfg(feature = "transfer")]
+pub mod transfer;
 mod turns;
 mod unknown;
 mod update;

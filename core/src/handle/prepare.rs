@@ -49,6 +49,32 @@ impl<T: Document> Collection<T> {
         Ok((write, pending))
     }
 
+    /// Makes a write of a body that comes from elsewhere, with the stamps that it has.
+    #[cfg(feature = "transfer")]
+    pub(crate) fn prepare_import(
+        &self,
+        model: &Model,
+        body: &Body,
+        expected: Expected,
+    ) -> Result<Write> {
+        let mut value: T = super::codec::decode(model, body, None)?;
+        let known = Body::encode(&value)?;
+        value.assign_id(&*self.context.shared.ids);
+        let key = value.key()?;
+        model.check_key(&key)?;
+        let clock = &*self.context.shared.clock;
+        let stamping = self.context.stamping();
+        let mut stamps = stamps::of_put(model, stamping, clock, &value, Expected::Absent, None);
+        stamps.created = stamps.created.filter(|_| value.created().is_none());
+        stamps.updated = stamps.updated.filter(|_| value.updated().is_none());
+        let encoded = stamps::encode_with(&mut value, stamps)?;
+        let stored = match model.unknown_fields() {
+            UnknownFields::Keep => carry_over::<T>(body, &known, encoded)?,
+            UnknownFields::Drop | UnknownFields::Deny => encoded,
+        };
+        self.computing(model, Write::put(key, stored, expected))
+    }
+
     /// Encodes the changes of a loaded document; `None` if there are none.
     pub(crate) fn prepare_save(
         &self,
