@@ -95,7 +95,7 @@ pub(crate) async fn random_aggregations(cx: &Context) -> Outcome {
     }
     let can = Grants::of(cx);
     let questions = (strategies::which(can), strategies::aggregations(can));
-    ask(cx, 2, questions, async |both, bodies, (which, all)| {
+    ask(cx, 1, questions, async |both, bodies, (which, all)| {
         let (filter, routing) = of(which, both)?;
         let model = both.docs.model().clone();
         Aggregation::check_all(&all, &model).during("aggregations of the suite's own")?;
@@ -110,7 +110,7 @@ pub(crate) async fn random_groups(cx: &Context) -> Outcome {
         return not_granted("groups");
     }
     let questions = strategies::groups(Grants::of(cx));
-    ask(cx, 4, questions, async |both, _, asked| {
+    ask(cx, 1, questions, async |both, _, asked| {
         let (filter, routing) = of(asked.which, both)?;
         let model = both.docs.model().clone();
         let mut request = GroupRequest::new(model, filter, asked.by.parse()?);
