@@ -69,7 +69,7 @@ impl Alter for CountsNulls {
 #[test]
 fn counts_documents_without_a_value() {
     rejected(|| CountsNulls, "aggregations::metrics", "\"count\"");
-    rejected(|| CountsNulls, "aggregations::terms_counts", "\"other\"");
+    rejected(|| CountsNulls, "terms::counts", "\"other\"");
     rejected_in(
         Form::Bare,
         || CountsNulls,
@@ -110,7 +110,7 @@ impl Alter for CountsValues {
 
 #[test]
 fn counts_values_instead_of_documents() {
-    rejected(|| CountsValues, "aggregations::terms_counts", "expected");
+    rejected(|| CountsValues, "terms::counts", "expected");
     rejected_in(
         Form::Bare,
         || CountsValues,
