@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::docs::{Docs, key, value_of};
 use crate::failure::{Failure, Outcome, check, check_eq};
 
-const DOCUMENTS: usize = 24;
+const DOCUMENTS: usize = 15;
 
 /// What the tasks of a race did.
 #[derive(Default)]
@@ -34,18 +34,15 @@ struct Done {
 /// That one has a head start of so many milliseconds, so that in some race it has looked already.
 async fn race(cx: &Context, action: MatchingAction, head_start: u64) -> Outcome<(Docs, Done)> {
     let docs = cx.docs().await?;
-    for n in 0..DOCUMENTS {
-        docs.create(&key(&format!("d{n:02}"))?, &json!({"k": "open"}))
-            .await?;
-    }
-    docs.refresh().await?;
+    let open = (0..DOCUMENTS).map(|n| Ok((key(&format!("d{n:02}"))?, json!({"k": "open"}))));
+    docs.create_all(open.collect::<Outcome<Vec<_>>>()?).await?;
     let found = at_once(4, |task| {
         let (docs, action) = (docs.clone(), action.clone());
         async move {
             let mut done = Done::default();
             if task == 0 {
                 let open = Filter::eq("k", "open")?;
-                let request = step(&docs, open, action, 5);
+                let request = step(&docs, open, action, 4);
                 (done.matched, done.failed) = all_steps(&docs, &request).await?;
                 return Ok(done);
             }
@@ -158,7 +155,7 @@ pub(crate) async fn no_patch_is_lost(cx: &Context) -> Outcome {
             .await?;
     }
     docs.refresh().await?;
-    let rounds = cx.scale().increments.min(10);
+    let rounds = cx.scale().increments.min(5);
     let found = at_once(4, |task| {
         let docs = docs.clone();
         async move {

@@ -80,14 +80,8 @@ pub(super) fn contents(documents: &[RawDocument]) -> Outcome<Vec<(Key, Value)>> 
 
 /// Creates so many documents, of `n` from 0 on.
 async fn fill(docs: &Docs, count: i64) -> Outcome<BTreeMap<Key, Version>> {
-    let mut versions = BTreeMap::new();
-    for n in 0..count {
-        let at = key(&format!("d{n:03}"))?;
-        let version = docs.create(&at, &json!({"n": n})).await?;
-        versions.insert(at, version);
-    }
-    docs.refresh().await?;
-    Ok(versions)
+    let bodies = (0..count).map(|n| Ok((key(&format!("d{n:03}"))?, json!({"n": n}))));
+    docs.create_all(bodies.collect::<Outcome<Vec<_>>>()?).await
 }
 
 fn numbers(documents: &[RawDocument]) -> Outcome<Vec<i64>> {
@@ -172,7 +166,7 @@ pub(crate) async fn one_state_while_documents_change(cx: &Context) -> Outcome {
     }
     for sorted in [false, true] {
         let docs = cx.docs().await?;
-        let versions = fill(&docs, 30).await?;
+        let versions = fill(&docs, 18).await?;
         let mut request = request(&docs, Filter::gte("n", 0)?, 4);
         if sorted {
             request.sort = vec![Sort::ascending("n".parse()?)];
@@ -197,7 +191,7 @@ pub(crate) async fn one_state_while_documents_change(cx: &Context) -> Outcome {
         found.extend(rest(&mut scan, request.batch).await?);
         check_eq!(
             numbers(&found)?,
-            (0..30).collect::<Vec<_>>(),
+            (0..18).collect::<Vec<_>>(),
             "a scan while all changes, sorted: {sorted}"
         );
         for document in &found {
@@ -209,7 +203,7 @@ pub(crate) async fn one_state_while_documents_change(cx: &Context) -> Outcome {
             );
         }
         let after = whole(&docs, &request).await?;
-        check_eq!(after.len(), 20, "what a scan finds that is opened after");
+        check_eq!(after.len(), 12, "what a scan finds that is opened after");
     }
     Ok(())
 }
@@ -397,13 +391,19 @@ pub(crate) async fn end_with_the_store(cx: &Context) -> Outcome {
     let mut scan = open(&docs, &request).await?;
     scan.next().await.during("a piece")?;
     cx.store().close().await.during("closing the store")?;
-    // What was read ahead may still come; the end of the data may not.
-    for _ in 0..9 {
+    // What was read ahead may still come; an end before the last document may not.
+    let mut found = 1;
+    loop {
         match scan.next().await {
-            Ok(piece) => check!(
-                !piece.is_empty(),
-                "a scan that was cut short by the store's end ends as if it was whole"
-            ),
+            Ok(piece) if piece.is_empty() => {
+                check_eq!(
+                    found,
+                    9,
+                    "documents of a scan that ended, though the store was closed on its way"
+                );
+                break;
+            }
+            Ok(piece) => found += piece.len(),
             Err(_) => {
                 refused(
                     scan.next().await,

@@ -279,7 +279,7 @@ pub(crate) fn page(can: Grants) -> impl Strategy<Value = PageOf> {
         which(can),
         sorts(),
         source(),
-        1..8_usize,
+        1..12_usize,
         prop_oneof![3 => Just(0), 1 => 1..6_usize],
         any::<bool>(),
         prop::bool::weighted(0.4),
