@@ -66,6 +66,7 @@
 //! - `sqlite` (default): the embedded engine, `sqlite://` in [`connect`].
 //! - `derive` (default): `#[derive(Document)]` and `#[derive(Object)]`.
 //! - `mock`: mocks of the trait family, for tests.
+//! - `signed-cursors`: cursors of pages signed by a secret.
 //! - `metrics`: figures of calls for the `metrics` crate.
 
 mod connect;
@@ -76,7 +77,7 @@ pub use connect::{connect, open};
 pub use strongroom_core::__private;
 pub use strongroom_core::handle::{
     Binary, Collection, Database, Document, Lazy, Output, Ref, Resolve, RetryPolicy, Saved, Tx,
-    Versioned, output_json, retry_on_conflict, to_output,
+    Versioned, aggregate, output_json, retry_on_conflict, to_output,
 };
 #[cfg(feature = "mock")]
 pub use strongroom_core::mock;

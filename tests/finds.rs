@@ -1,14 +1,13 @@
-//! Pages, streams, single documents and counts.
+//! Pages, single documents and counts.
 #![cfg(feature = "derive")]
 
 mod support;
 
-use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
+use strongroom::Result;
 use strongroom::handle::Limits;
 use strongroom::prelude::*;
 use strongroom::store::{Total, TotalCount};
-use strongroom::{Operation, Result};
 use support::{Watched, watched_with};
 
 #[derive(Document, Serialize, Deserialize, Clone, Debug)]
@@ -127,45 +126,6 @@ async fn one_first_and_count() -> Result<()> {
     assert_eq!(all.find(both).one().await?.unwrap().id, "e009");
     assert!(all.find(f.place().eq("nowhere")).one().await?.is_none());
     assert!(all.find(f.place().eq("nowhere")).first().await?.is_none());
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_stream_fetches_page_by_page() -> Result<()> {
-    let w = events(25).await?;
-    let all = w.db.collection::<Event>();
-    let stream = all.find(Filter::all()).stream();
-    assert_eq!(w.spy.take(), [], "nothing is sent before it is polled");
-    let mut stream = std::pin::pin!(stream);
-    for n in 0..7 {
-        assert_eq!(stream.try_next().await?.unwrap().id, format!("e{n:03}"));
-    }
-    assert_eq!(w.spy.take(), [Operation::Find]);
-    let rest: Vec<_> = stream.try_collect().await?;
-    assert_eq!(rest.len(), 18);
-    assert_eq!(w.spy.take(), [Operation::Find; 3]);
-    let some: Vec<_> = all
-        .find(Filter::all())
-        .limit(9)
-        .stream()
-        .try_collect()
-        .await?;
-    assert_eq!((some.len(), w.spy.take().len()), (9, 2));
-    let views: Vec<_> = all
-        .find(Filter::all())
-        .limit(2)
-        .stream_as::<Short>()
-        .try_collect()
-        .await?;
-    assert_eq!(views[1].magnitude, 1.0);
-
-    w.spy.fail_next(
-        Operation::Find,
-        strongroom::Error::new(ErrorKind::Invalid, "broken"),
-    );
-    let mut failing = std::pin::pin!(all.find(Filter::all()).stream());
-    assert!(failing.try_next().await.is_err());
-    assert!(failing.try_next().await?.is_none(), "an error ends it");
     Ok(())
 }
 

@@ -15,6 +15,7 @@ use strongroom_core::error::{Error, ErrorKind, Result};
 use crate::error::{Phase, is_busy, map};
 use crate::functions;
 use crate::options::{MissingFile, Place, SqliteOptions};
+use crate::user_functions;
 
 /// SQLite before this version can lose committed transactions when a log is reset.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -178,6 +179,7 @@ fn set_up(
         )
         .map_err(failed)?;
     functions::register(connection).map_err(failed)?;
+    user_functions::register(connection, &options.functions)?;
     if let Some(hook) = &options.hook {
         hook(&HookConnection { connection, role })?;
     }

@@ -102,9 +102,37 @@ fn failure_kind(code: i32, said: &str, phase: Phase) -> (ErrorKind, String) {
     }
 }
 
+/// How the messages of what our own functions refuse begin, with the kind of the refusal: only the
+/// message of a function's error comes through SQLite.
+const REFUSALS: [(&str, ErrorKind); 2] = [
+    ("strongroom invalid: ", ErrorKind::Invalid),
+    ("strongroom unsupported: ", ErrorKind::Unsupported),
+];
+
+/// What a registered function fails with, so that [`map`] gives the error back.
+pub(crate) fn refused(error: Error) -> rusqlite::Error {
+    match REFUSALS.iter().find(|(_, kind)| *kind == error.kind()) {
+        // SQLite would take a message with NUL in it for none.
+        Some((begin, _)) => rusqlite::Error::UserFunctionError(
+            format!("{begin}{}", error.message().replace('\0', "\u{fffd}")).into(),
+        ),
+        None => rusqlite::Error::UserFunctionError(error.into()),
+    }
+}
+
 /// SQLite tells these apart by message only; the messages are as old as the features.
 fn sql_error(said: &str) -> (ErrorKind, String) {
-    if said.starts_with("no such table") {
+    let refusal = REFUSALS
+        .iter()
+        .find_map(|(begin, kind)| Some((*kind, said.strip_prefix(begin)?.to_owned())));
+    if let Some(refusal) = refusal {
+        refusal
+    } else if said.starts_with("no such table") && said.ends_with(":t") {
+        (
+            ErrorKind::SchemaMismatch,
+            "the collection was not ensured with this model: it has no index of words".to_owned(),
+        )
+    } else if said.starts_with("no such table") {
         (
             ErrorKind::NotFound,
             "there is no such collection: it was never ensured, or it was dropped".to_owned(),

@@ -50,7 +50,9 @@ fn statements(request: &ExplainRequest) -> Result<Vec<Statement>> {
         ExplainRequest::Count(count) => vec![strongroom_sql::count(&Sqlite, count, None)?],
         ExplainRequest::Scan(scan) => vec![strongroom_sql::scan(&Sqlite, scan)?],
         ExplainRequest::Matching(step) => vec![strongroom_sql::matching(&Sqlite, step)?],
-        ExplainRequest::Aggregate(_) => return Err(Error::unsupported("aggregations")),
+        ExplainRequest::Aggregate(request) => {
+            strongroom_sql::aggregate(&Sqlite, request)?.into_statements()
+        }
         ExplainRequest::Group(group) => vec![strongroom_sql::group(&Sqlite, group)?],
         _ => return Err(Error::unsupported("explanations of this question")),
     })

@@ -12,19 +12,28 @@ use rusqlite::types::{Value as SqlValue, ValueRef};
 use rusqlite::{Connection, Result};
 use serde_json::{Map, Value};
 use strongroom_core::model::{FieldPath, Kind, Scalar};
-use strongroom_core::query::{FieldReader, TextQuery, Wildcard, Words};
+use strongroom_core::query::{FieldReader, TextQuery, Wildcard, Words, words};
 use strongroom_sql::sqlite::{
-    EXISTS_FUNCTION, GREATEST_FUNCTION, LEAST_FUNCTION, OBJECTS_FUNCTION, TEXT_FUNCTION,
-    VALUES_FUNCTION, WILDCARD_FUNCTION,
+    BREAK, EXISTS_FUNCTION, GREATEST_FUNCTION, LEAST_FUNCTION, OBJECTS_FUNCTION, TEXT_FUNCTION,
+    TEXTS_DIFFER_FUNCTION, VALUES_FUNCTION, WILDCARD_FUNCTION, WORDS_FUNCTION,
 };
+
+use crate::buckets;
+use crate::error::refused;
+use crate::member::member;
+
+/// Longer words are not indexed, in bytes: a question is too short to hold one, even where its
+/// lower case is longer than itself.
+const LONGEST_INDEXED: usize = 16 * 1024;
 
 /// Registers the functions on a new connection.
 pub(crate) fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_DIRECTONLY;
+    buckets::register(connection, flags)?;
     connection.create_scalar_function(VALUES_FUNCTION, 3, flags, |call| {
-        let values = reader(call)?.values(&object(call)?);
+        let values = reader(call)?.values(&member(call)?);
         let values: Vec<Value> = values.iter().map(Value::from).collect();
         Ok(Value::from(values).to_string())
     })?;
@@ -54,7 +63,9 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
             _ => Words::Phrase,
         };
         let query = call.get_or_create_aux(3, |words| -> Result<TextQuery> {
-            TextQuery::parse(words.as_str()?, mode).map_err(refused)
+            // Not read anew: the lower case of some letters has marks that are no letters.
+            let words = words.as_str()?.split(' ').map(str::to_owned);
+            TextQuery::of_words(words.collect(), mode).map_err(refused)
         })?;
         Ok(query.matches_any(path.texts(&object(call)?)))
     })?;
@@ -65,10 +76,51 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
     })?;
     connection.create_scalar_function(EXISTS_FUNCTION, 3, flags, |call| {
         Ok(reader(call)?.exists(&object(call)?))
+    })?;
+    // These are called by triggers, which the file's schema holds. They do no harm there.
+    let flags = FunctionFlags::SQLITE_UTF8
+        | FunctionFlags::SQLITE_DETERMINISTIC
+        | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function(WORDS_FUNCTION, 2, flags, |call| {
+        let reader = field_reader(call, || Ok(Kind::Text))?;
+        Ok(indexed_words(&reader.texts(&object(call)?)))
+    })?;
+    connection.create_scalar_function(TEXTS_DIFFER_FUNCTION, 3, flags, |call| {
+        let (old, new) = (call.get_raw(0).as_bytes()?, call.get_raw(1).as_bytes()?);
+        if old == new {
+            return Ok(false);
+        }
+        let (old, new) = (parsed(old)?, parsed(new)?);
+        let paths: Vec<FieldPath> = serde_json::from_slice(call.get_raw(2).as_bytes()?)
+            .map_err(|e| UserFunctionError(e.into()))?;
+        Ok(paths.iter().any(|path| {
+            let reader = FieldReader::of(path, Kind::Text);
+            reader.texts(&old) != reader.texts(&new)
+        }))
     })
 }
 
-fn to_sql(value: Option<Scalar>) -> SqlValue {
+/// The words of a field as the index keeps them.
+fn indexed_words(texts: &[&str]) -> String {
+    let mut indexed = String::with_capacity(texts.iter().map(|text| text.len() + 1).sum());
+    for (at, text) in texts.iter().enumerate() {
+        if at > 0 {
+            indexed.push(BREAK);
+            indexed.push(' ');
+        }
+        for word in words(text) {
+            if word.len() > LONGEST_INDEXED {
+                indexed.push(BREAK);
+            } else {
+                indexed.push_str(&word);
+            }
+            indexed.push(' ');
+        }
+    }
+    indexed
+}
+
+pub(crate) fn to_sql(value: Option<Scalar>) -> SqlValue {
     match value {
         None => SqlValue::Null,
         Some(Scalar::Boolean(b)) => SqlValue::Integer(i64::from(b)),
@@ -80,7 +132,7 @@ fn to_sql(value: Option<Scalar>) -> SqlValue {
 
 /// The reader made of the second and third argument, once for each statement: both are constants
 /// in what the compiler writes.
-fn reader(call: &Context<'_>) -> Result<Arc<FieldReader>> {
+pub(crate) fn reader(call: &Context<'_>) -> Result<Arc<FieldReader>> {
     field_reader(call, || {
         let kind = call.get_raw(2).as_str()?;
         kind_named(kind).ok_or_else(|| UserFunctionError(format!("{kind:?} is not a kind").into()))
@@ -97,12 +149,12 @@ fn field_reader(
     })
 }
 
-fn refused(error: strongroom_core::Error) -> rusqlite::Error {
-    UserFunctionError(error.into())
+pub(crate) fn object(call: &Context<'_>) -> Result<Map<String, Value>> {
+    parsed(call.get_raw(0).as_bytes()?)
 }
 
-fn object(call: &Context<'_>) -> Result<Map<String, Value>> {
-    serde_json::from_slice(call.get_raw(0).as_bytes()?).map_err(|e| UserFunctionError(e.into()))
+fn parsed(body: &[u8]) -> Result<Map<String, Value>> {
+    serde_json::from_slice(body).map_err(|e| UserFunctionError(e.into()))
 }
 
 fn kind_named(name: &str) -> Option<Kind> {

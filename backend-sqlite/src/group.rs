@@ -12,7 +12,7 @@ use strongroom_sql::Sqlite;
 
 use crate::error::{Phase, map_in};
 use crate::load::document;
-use crate::search::{key, with_prepared};
+use crate::search::{key, scalar, with_prepared};
 
 /// Finds the groups, by one statement.
 ///
@@ -77,9 +77,6 @@ pub(crate) fn group(
 fn value(stored: ValueRef<'_>, kind: Kind) -> Option<Scalar> {
     match stored {
         ValueRef::Integer(i) if kind == Kind::Boolean => Some(Scalar::Boolean(i != 0)),
-        ValueRef::Integer(i) => Some(Scalar::Integer(i)),
-        ValueRef::Real(x) => Some(Scalar::Float(x)),
-        ValueRef::Text(_) => stored.as_str().ok().map(Scalar::from),
-        _ => None,
+        other => scalar(other),
     }
 }

@@ -1,10 +1,15 @@
 //! Writing what matches, on a connection that may write.
 //!
 //! The documents are found and written in one transaction that nobody else writes beside, and
-//! each is written all the same under the version at which it matched.
+//! each is written all the same under the version at which it matched. The search is interrupted
+//! when its caller goes away; what is found is written as a whole.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
-use strongroom_core::model::{Expected, Key, Timestamp, Version};
+use strongroom_core::error::{Error, ErrorKind};
+use strongroom_core::model::{Expected, Key, Version};
 use strongroom_core::store::{
     Action, BulkItem, MatchingAction, MatchingReply, MatchingRequest, Write,
 };
@@ -12,6 +17,8 @@ use strongroom_sql::Sqlite;
 
 use crate::bulk;
 use crate::load::version;
+use crate::options::SqliteOptions;
+use crate::pool::interruptibly;
 use crate::search::{key, with_prepared};
 use crate::statements::Statements;
 use crate::write::Failure;
@@ -23,12 +30,21 @@ use crate::write::Failure;
 /// Those of the search, and the engine's, after which the caller rolls everything back. What
 /// refuses a single document is in the reply.
 pub(crate) fn write_matching(
-    connection: &Connection,
+    connection: &mut Connection,
+    options: &SqliteOptions,
+    cancelled: &Arc<AtomicBool>,
     statements: &Statements,
     request: &MatchingRequest,
-    now: Timestamp,
 ) -> Result<MatchingReply, Failure> {
-    let (found, more) = search(connection, request)?;
+    let now = options.clock.now();
+    let found = interruptibly(connection, options, cancelled, &mut |connection| {
+        Ok(search(connection, request))
+    });
+    let (found, more) = found??;
+    if cancelled.load(Ordering::Relaxed) {
+        let message = "the call was dropped before anything was written";
+        return Err(Error::new(ErrorKind::Cancelled, message).into());
+    }
     let action = match &request.action {
         MatchingAction::Patch(patch) => Action::Patch(patch.clone()),
         MatchingAction::Delete => Action::Delete,
@@ -37,12 +53,9 @@ pub(crate) fn write_matching(
     let items: Vec<BulkItem> = found
         .into_iter()
         .map(|(key, version)| {
-            BulkItem::Write(Write {
-                key,
-                action: action.clone(),
-                expected: Expected::Exactly(version),
-                write_id: request.write_id,
-            })
+            let mut write = Write::new(key, action.clone(), Expected::Exactly(version));
+            write.write_id = request.write_id;
+            BulkItem::Write(write)
         })
         .collect();
     let outcomes = bulk::bulk(connection, statements, &items, now).map_err(Failure::Engine)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use strongroom_core::clock::{Clock, SystemClock};
 use strongroom_core::error::Result;
+use strongroom_core::query::Functions;
 
 use crate::connection::HookConnection;
 
@@ -90,9 +91,11 @@ pub struct SqliteOptions {
     pub(crate) busy_timeout: Duration,
     pub(crate) write_wait: Duration,
     pub(crate) readers: usize,
+    pub(crate) scans: usize,
     pub(crate) write_mode: WriteMode,
     pub(crate) missing_file: MissingFile,
     pub(crate) hook: Option<Hook>,
+    pub(crate) functions: Functions,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -119,9 +122,11 @@ impl SqliteOptions {
             busy_timeout: Duration::from_secs(5),
             write_wait: Duration::from_secs(5),
             readers: cores.max(4),
+            scans: 8,
             write_mode: WriteMode::default(),
             missing_file: MissingFile::default(),
             hook: None,
+            functions: Functions::new(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -157,6 +162,16 @@ impl SqliteOptions {
         self
     }
 
+    /// How many scans of a file may be open at once, 8 by default and 1 to 1,000. Each has a
+    /// connection and a thread of its own, and an open one keeps the log from being written back.
+    /// One more fails with `Contended`. Scans within a transaction and of documents in memory do
+    /// not count.
+    #[must_use]
+    pub fn scans(mut self, scans: usize) -> Self {
+        self.scans = scans.clamp(1, 1_000);
+        self
+    }
+
     /// Where a write blocks. [`WriteMode::Inline`] by default.
     #[must_use]
     pub fn write_mode(mut self, mode: WriteMode) -> Self {
@@ -182,6 +197,38 @@ impl SqliteOptions {
         self
     }
 
+    /// Lets filters call these functions, and native conditions too, by their names.
+    ///
+    /// A function is called on whichever thread works: the task that asks, one of tokio's blocking
+    /// threads, or the thread of a scan. It must not wait for the store. After a call or two a
+    /// question notices that its future was dropped. In a native condition, SQL's `NULL`, integers, floats and text are the arguments,
+    /// with 1 and 0 for `true` and `false`; a blob is refused.
+    ///
+    /// Opening fails with `Config` if SQLite has a function of the same name itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use strongroom_core::model::Scalar;
+    /// use strongroom_core::query::{Call, Filter, Functions};
+    /// use strongroom_sqlite::SqliteOptions;
+    ///
+    /// let functions = Functions::new().with("even", |arguments| match arguments {
+    ///     [Some(Scalar::Integer(n))] => Ok(Some(Scalar::from(n % 2 == 0))),
+    ///     _ => Ok(None),
+    /// })?;
+    /// let options = SqliteOptions::file("app.db").functions(functions);
+    /// let filter = Filter::call(Call::new("even")?.field("logins".parse()?));
+    /// let native = Filter::native("sqlite", "even(length(d.id))", Vec::<i64>::new());
+    /// # let _ = (options, filter, native);
+    /// # Ok::<(), strongroom_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn functions(mut self, functions: Functions) -> Self {
+        self.functions = functions;
+        self
+    }
+
     /// Tells the age of documents by this clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -198,9 +245,11 @@ impl fmt::Debug for SqliteOptions {
             .field("busy_timeout", &self.busy_timeout)
             .field("write_wait", &self.write_wait)
             .field("readers", &self.readers)
+            .field("scans", &self.scans)
             .field("write_mode", &self.write_mode)
             .field("missing_file", &self.missing_file)
             .field("hook", &self.hook.as_ref().map(|_| "set"))
+            .field("functions", &self.functions)
             .finish_non_exhaustive()
     }
 }

@@ -23,7 +23,18 @@ use crate::writer::closed;
 /// How long a search may hold up the task that called it.
 const INLINE_SEARCH: Duration = Duration::from_millis(1);
 /// How many steps SQLite takes between two looks at whether to go on.
-pub(crate) const STEPS_BETWEEN_LOOKS: i32 = 500;
+const STEPS_BETWEEN_LOOKS: i32 = 500;
+/// How many where a step may be a call of a user's function, which may take long: a row or two.
+const STEPS_BETWEEN_CALLS: i32 = 16;
+
+/// How many steps SQLite takes between two looks at whether to go on.
+pub(crate) fn steps_between_looks(options: &SqliteOptions) -> i32 {
+    if options.functions.names().next().is_none() {
+        STEPS_BETWEEN_LOOKS
+    } else {
+        STEPS_BETWEEN_CALLS
+    }
+}
 
 /// The connections that read.
 ///
@@ -200,7 +211,7 @@ impl Readers {
     {
         {
             let mut reader = self.get().await?;
-            let found = briefly(&mut reader.connection, &mut work);
+            let found = briefly(&mut reader.connection, &self.options, &mut work);
             self.lay_aside(reader);
             match found {
                 Ok(None) => {}
@@ -212,12 +223,14 @@ impl Readers {
         }
         let _slow = self.slow.acquire().await.map_err(|_| closed())?;
         let mut reader = self.get().await?;
-        let patience = self.options.busy_timeout;
+        let options = self.options.clone();
         elsewhere(move |cancelled| {
             let failed = |e| map(e, Phase::Before);
             let connection = &mut reader.connection;
-            connection.busy_timeout(patience).map_err(failed)?;
-            let found = interruptibly(connection, cancelled, &mut work);
+            connection
+                .busy_timeout(options.busy_timeout)
+                .map_err(failed)?;
+            let found = interruptibly(connection, &options, cancelled, &mut work);
             connection.busy_timeout(SHORT_WAIT).map_err(failed)?;
             found
         })
@@ -244,6 +257,7 @@ impl Readers {
 /// Tries the work for a moment: `None` if it takes longer.
 pub(crate) fn briefly<T>(
     connection: &mut Connection,
+    options: &SqliteOptions,
     work: &mut impl FnMut(&Connection) -> Result<T>,
 ) -> Result<Option<T>> {
     let over = Arc::new(AtomicBool::new(false));
@@ -259,7 +273,7 @@ pub(crate) fn briefly<T>(
             late
         }
     };
-    let found = watched(connection, watch, work);
+    let found = watched(connection, options, watch, work);
     if found.is_err() && over.load(Ordering::Relaxed) {
         return Ok(None);
     }
@@ -269,21 +283,24 @@ pub(crate) fn briefly<T>(
 /// Does the work to its end, unless it is cancelled.
 pub(crate) fn interruptibly<T>(
     connection: &mut Connection,
+    options: &SqliteOptions,
     cancelled: &Arc<AtomicBool>,
     work: &mut impl FnMut(&Connection) -> Result<T>,
 ) -> Result<T> {
     let cancelled = cancelled.clone();
-    watched(connection, move || cancelled.load(Ordering::Relaxed), work)
+    let stop = move || cancelled.load(Ordering::Relaxed);
+    watched(connection, options, stop, work)
 }
 
 fn watched<T>(
     connection: &mut Connection,
+    options: &SqliteOptions,
     stop: impl FnMut() -> bool + Send + 'static,
     work: &mut impl FnMut(&Connection) -> Result<T>,
 ) -> Result<T> {
     let failed = |e| map(e, Phase::Before);
     connection
-        .progress_handler(STEPS_BETWEEN_LOOKS, Some(stop))
+        .progress_handler(steps_between_looks(options), Some(stop))
         .map_err(failed)?;
     let done = work(connection);
     connection
@@ -292,18 +309,29 @@ fn watched<T>(
     done
 }
 
+/// Held by a future, so that its work is cancelled when it is dropped.
+#[derive(Default)]
+pub(crate) struct CancelOnDrop(Arc<AtomicBool>);
+
+impl CancelOnDrop {
+    /// What the work looks at.
+    pub(crate) fn cancelled(&self) -> Arc<AtomicBool> {
+        self.0.clone()
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs work on a blocking thread and cancels it when the future is dropped.
 pub(crate) async fn elsewhere<T: Send + 'static>(
     work: impl FnOnce(&Arc<AtomicBool>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    struct CancelOnDrop(Arc<AtomicBool>);
-    impl Drop for CancelOnDrop {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-    let cancelled = CancelOnDrop(Arc::new(AtomicBool::new(false)));
-    let seen = cancelled.0.clone();
+    let cancel = CancelOnDrop::default();
+    let seen = cancel.cancelled();
     tokio::task::spawn_blocking(move || work(&seen))
         .await
         .map_err(|e| Error::internal("a search was given up half-way").with_source(e))?

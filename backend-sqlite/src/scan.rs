@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use strongroom_core::clock::Clock;
 use strongroom_core::error::{Error, ErrorKind, Operation, Result};
-use strongroom_core::model::RawDocument;
+use strongroom_core::model::{CollectionName, RawDocument};
 use strongroom_core::store::{Scan, ScanRequest};
 use strongroom_sql::{Sqlite, Statement};
 use tokio::runtime::Handle;
@@ -28,13 +28,11 @@ use crate::connection::{self, Role};
 use crate::error::{Phase, map, map_in};
 use crate::load::{begin_read, document};
 use crate::options::SqliteOptions;
-use crate::pool::STEPS_BETWEEN_LOOKS;
+use crate::pool::steps_between_looks;
 use crate::search::{key, with_prepared};
 use crate::store::Told;
-use crate::writer::closed;
+use crate::writer::{Desk, closed};
 
-/// Most scans that a store has open at once.
-const MAX_SCANS: usize = 8;
 /// How many finished pieces wait to be fetched.
 const PIECES_AHEAD: usize = 1;
 
@@ -42,6 +40,8 @@ const PIECES_AHEAD: usize = 1;
 #[derive(Debug)]
 pub(crate) struct Scans {
     free: Arc<Semaphore>,
+    /// Most that are open at once.
+    most: usize,
     listed: Mutex<Listed>,
 }
 
@@ -73,9 +73,10 @@ impl Stop {
 }
 
 impl Scans {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self {
-            free: Arc::new(Semaphore::new(MAX_SCANS)),
+            free: Arc::new(Semaphore::new(most)),
+            most,
             listed: Mutex::default(),
         }
     }
@@ -89,7 +90,10 @@ impl Scans {
         let permit = self.free.clone().try_acquire_owned().map_err(|_| {
             Error::new(
                 ErrorKind::Contended,
-                format!("{MAX_SCANS} scans are open, which is as many as there may be"),
+                format!(
+                    "{} scans are open, which is as many as there may be",
+                    self.most
+                ),
             )
         })?;
         let stop = Arc::new(Stop {
@@ -146,7 +150,7 @@ impl Scans {
             let open = listed.open.iter().filter_map(Weak::upgrade);
             open.for_each(|scan| scan.stop());
         }
-        let all = u32::try_from(MAX_SCANS).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.most).unwrap_or(u32::MAX);
         // All places are free when no thread is left.
         let _ = self.free.acquire_many(all).await;
     }
@@ -208,7 +212,10 @@ impl Reading {
             .map_err(failed)?;
         let stop = self.stop.clone();
         connection
-            .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || stop.is_stopped()))
+            .progress_handler(
+                steps_between_looks(&self.options),
+                Some(move || stop.is_stopped()),
+            )
             .map_err(failed)?;
         // A read begins with the first row that is looked at, not with `BEGIN`.
         begin_read(&connection).map_err(failed)?;
@@ -314,7 +321,7 @@ pub(crate) fn cancelled() -> Error {
 #[derive(Debug)]
 struct FileScan {
     state: State,
-    collection: strongroom_core::model::CollectionName,
+    collection: CollectionName,
 }
 
 #[derive(Debug)]
@@ -383,20 +390,42 @@ impl Scan for FileScan {
     }
 }
 
-/// A scan whose documents were collected when it was opened.
+/// A scan whose documents were collected when it was opened. It ends with the store all the same.
 #[derive(Debug)]
 pub(crate) struct CollectedScan {
-    /// `None` when it is closed.
+    desk: Arc<Desk>,
+    collection: CollectionName,
+    /// `None` when it is closed, or failed.
     rest: Option<VecDeque<RawDocument>>,
     batch: usize,
 }
 
 impl CollectedScan {
-    pub(crate) fn new(found: VecDeque<RawDocument>, batch: usize) -> Self {
+    pub(crate) fn new(
+        desk: Arc<Desk>,
+        collection: CollectionName,
+        found: VecDeque<RawDocument>,
+        batch: usize,
+    ) -> Self {
         Self {
+            desk,
+            collection,
             rest: Some(found),
             batch,
         }
+    }
+}
+
+impl CollectedScan {
+    fn piece(&mut self) -> Result<Vec<RawDocument>> {
+        let mut rest = self.rest.take().ok_or_else(cancelled)?;
+        // What was handed out whole has ended; the store's end cuts the other short.
+        if !rest.is_empty() {
+            self.desk.check_open()?;
+        }
+        let piece = rest.drain(..self.batch.min(rest.len())).collect();
+        self.rest = Some(rest);
+        Ok(piece)
     }
 }
 
@@ -404,9 +433,7 @@ impl CollectedScan {
 #[deny(clippy::missing_trait_methods)]
 impl Scan for CollectedScan {
     async fn next(&mut self) -> Result<Vec<RawDocument>> {
-        let rest = self.rest.as_mut().ok_or_else(cancelled)?;
-        let size = self.batch.min(rest.len());
-        Ok(rest.drain(..size).collect())
+        self.piece().told(Operation::ScanNext, &self.collection)
     }
 
     async fn close(&mut self) -> Result<()> {

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use strongroom_core::error::{Error, ErrorKind, Result};
 use strongroom_core::model::{CollectionName, Model};
 use strongroom_core::store::{CollectionDescription, EnsureReport};
+use strongroom_sql::sqlite::{make_text_index, text_index_names};
 use strongroom_sql::{Dialect, Sqlite};
 
 use crate::error::{Phase, map, map_in};
@@ -117,11 +118,16 @@ fn demand_now(connection: &Connection, wanted: &Arc<Model>) -> Result<Demand> {
     let added = wanted.extends(&stored)?;
     let report = EnsureReport::extended(added.iter().map(|f| f.path.clone()).collect());
     let model = stored.union(wanted)?;
-    if *model == stored {
+    let mut statements = Sqlite.extend_collection(&stored, &model);
+    // An index that another program broke, or that no version before made, is made anew.
+    if !has_text_index(connection, &stored)? {
+        statements.extend(make_text_index(&model));
+    }
+    if *model == stored && statements.is_empty() {
         return Ok(Demand::Nothing(report));
     }
     Ok(Demand::Change {
-        statements: Sqlite.extend_collection(&stored, &model),
+        statements,
         model,
         report,
     })
@@ -179,9 +185,9 @@ pub(crate) fn drop_collection(connection: &Connection, name: &CollectionName) ->
     let Some(model) = stored_model(connection, name)? else {
         return Ok(false);
     };
-    connection
-        .execute_batch(&Sqlite.drop_collection(&model))
-        .map_err(failed)?;
+    for statement in Sqlite.drop_collection(&model) {
+        connection.execute_batch(&statement).map_err(failed)?;
+    }
     connection
         .execute(
             "DELETE FROM strongroom_collections WHERE name = ?1",
@@ -226,6 +232,20 @@ fn stored_model(connection: &Connection, name: &CollectionName) -> Result<Option
         })
     })
     .transpose()
+}
+
+/// Whether the index of words is there with its triggers, as far as the model demands one.
+fn has_text_index(connection: &Connection, model: &Model) -> Result<bool> {
+    let failed = |e| map_in(e, Phase::Before, model.name());
+    let mut there = connection
+        .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = ?1")
+        .map_err(failed)?;
+    for name in text_index_names(model) {
+        if !there.exists([name]).map_err(failed)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn table_exists(connection: &Connection, name: &CollectionName) -> Result<bool> {

@@ -194,6 +194,16 @@ fn position(
     Ok(Position { values, key })
 }
 
+/// A stored value; `None` for `NULL`. A boolean is 1 or 0.
+pub(crate) fn scalar(stored: ValueRef<'_>) -> Option<Scalar> {
+    match stored {
+        ValueRef::Integer(i) => Some(Scalar::Integer(i)),
+        ValueRef::Real(x) => Some(Scalar::Float(x)),
+        ValueRef::Text(_) => stored.as_str().ok().map(Scalar::from),
+        _ => None,
+    }
+}
+
 pub(crate) fn with_prepared<T>(
     connection: &Connection,
     statement: &Statement,

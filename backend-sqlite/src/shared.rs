@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use strongroom_core::error::{Error, ErrorKind, Result};
-use strongroom_core::store::{Capabilities, Scan, ScanRequest};
+use strongroom_core::store::{Capabilities, FunctionSupport, Scan, ScanRequest};
 
 use crate::connection::{self, Role};
 use crate::error::{Phase, is_busy, map};
@@ -70,6 +70,8 @@ impl Shared {
         capabilities.text_search = true;
         capabilities.nested_filters = true;
         capabilities.native_filters = true;
+        capabilities.functions = FunctionSupport::from(&options.functions);
+        capabilities.aggregations = true;
         capabilities.groups = true;
         capabilities.scans = true;
         capabilities.matching_writes = true;
@@ -79,7 +81,7 @@ impl Shared {
             statements: StatementsOf::default(),
             desk: Desk::new(Writer::new(connection, options.clone()), options.clone()),
             readers,
-            scans: Scans::new(),
+            scans: Scans::new(options.scans),
             capabilities,
             current: Current::default(),
             options,
@@ -107,7 +109,7 @@ impl Shared {
             Some(readers) => readers.search(work).await,
             None => {
                 let lease = self.desk.turn(self.options.write_wait).await?;
-                search_with(lease, work).await
+                search_with(lease, self.options.clone(), work).await
             }
         }
     }
@@ -119,10 +121,12 @@ impl Shared {
             return self.scans.open(&self.options, request).await;
         }
         let (batch, clock) = (request.batch, self.options.clock.clone());
+        let collection = request.model.name().clone();
         let found = self
             .search(move |connection| scan::collect(connection, &request, &clock))
             .await?;
-        Ok(Box::new(CollectedScan::new(found, batch)))
+        let desk = self.desk.clone();
+        Ok(Box::new(CollectedScan::new(desk, collection, found, batch)))
     }
 
     /// Changes things in a transaction of its own, when it is this call's turn. What `work`
@@ -130,7 +134,7 @@ impl Shared {
     pub(crate) async fn change<T, W>(&self, mode: WriteMode, mut work: W) -> Result<T>
     where
         T: Send + 'static,
-        W: FnMut(&Connection) -> Result<Ending<T>, Failure> + Send + 'static,
+        W: FnMut(&mut Connection) -> Result<Ending<T>, Failure> + Send + 'static,
     {
         let lease = self.desk.turn(self.options.write_wait).await?;
         let limit = self.options.busy_timeout;
@@ -171,8 +175,8 @@ impl Shared {
 }
 
 fn in_transaction<T>(
-    connection: &Connection,
-    work: &mut impl FnMut(&Connection) -> Result<Ending<T>, Failure>,
+    connection: &mut Connection,
+    work: &mut impl FnMut(&mut Connection) -> Result<Ending<T>, Failure>,
 ) -> Attempt<Result<T>> {
     match begin(connection) {
         Ok(()) => {}
@@ -190,16 +194,23 @@ fn in_transaction<T>(
 }
 
 /// Reads by the connection that writes.
-async fn search_with<T, W>(mut lease: Lease, mut work: W) -> Result<T>
+async fn search_with<T, W>(mut lease: Lease, options: Arc<SqliteOptions>, mut work: W) -> Result<T>
 where
     T: Send + 'static,
     W: FnMut(&Connection) -> Result<T> + Send + 'static,
 {
-    if let Some(found) = briefly(lease.writer()?.connection()?, &mut work)? {
+    if let Some(found) = briefly(lease.writer()?.connection()?, &options, &mut work)? {
         return Ok(found);
     }
-    elsewhere(move |cancelled| interruptibly(lease.writer()?.connection()?, cancelled, &mut work))
-        .await
+    elsewhere(move |cancelled| {
+        interruptibly(
+            lease.writer()?.connection()?,
+            &options,
+            cancelled,
+            &mut work,
+        )
+    })
+    .await
 }
 
 fn naming(options: &SqliteOptions, error: Error) -> Error {

@@ -16,12 +16,15 @@ use strongroom_core::store::{
     Transact, Transaction,
 };
 
+use crate::aggregate;
 use crate::bulk;
+use crate::computed::calls_functions;
 use crate::explain;
 use crate::group;
 use crate::load;
 use crate::matching;
 use crate::options::{SqliteOptions, WriteMode};
+use crate::pool::CancelOnDrop;
 use crate::schema::{self, Demand};
 use crate::search;
 use crate::shared::{Ending, Shared};
@@ -70,7 +73,8 @@ impl SqliteStore {
     /// # Errors
     ///
     /// `Config`, naming the file, if it cannot be opened or written to, is no database, has the
-    /// format of another version, or if the options contradict what the store relies on;
+    /// format of another version, if the options contradict what the store relies on, or if
+    /// SQLite itself has a function that the options name;
     /// `Contended` if another process holds it; `Unavailable` if the disk fails.
     pub async fn open(options: SqliteOptions) -> Result<Self> {
         let opened = tokio::task::spawn_blocking(move || Shared::open(options)).await;
@@ -141,7 +145,14 @@ impl Save for SqliteStore {
     async fn save(&self, request: SaveRequest) -> Result<Receipt> {
         let shared = &self.shared;
         let statements = shared.statements.get(&request.model)?;
-        writer::save(&shared.desk, &shared.options, statements, request.write)
+        let write = match request.write.computed.is_empty() {
+            true => request.write,
+            // Boxed, so that a plain save does not carry its state.
+            false => Box::pin(shared.ready(&request.model, request.write))
+                .await
+                .told(Operation::Save, request.model.name())?,
+        };
+        writer::save(&shared.desk, &shared.options, statements, write)
             .await
             .told(Operation::Save, request.model.name())
     }
@@ -150,9 +161,13 @@ impl Save for SqliteStore {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Bulk for SqliteStore {
-    async fn bulk(&self, request: BulkRequest) -> Result<BulkReply> {
+    async fn bulk(&self, mut request: BulkRequest) -> Result<BulkReply> {
         let shared = &self.shared;
         let model = request.model.clone();
+        if calls_functions(&request.items) {
+            let ready = shared.ready_items(&model, request.items).await;
+            request.items = ready.told(Operation::Bulk, model.name())?;
+        }
         let statements = shared.statements.get(&model)?;
         let clock = shared.options.clock.clone();
         let mode = shared.mode_for(request.items.len());
@@ -194,8 +209,14 @@ impl Search for SqliteStore {
             .told(Operation::Count, model.name())
     }
 
-    async fn aggregate(&self, _: AggregateRequest) -> Result<AggregateReply> {
-        Err(Error::unsupported("aggregations"))
+    async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
+        let model = request.model.clone();
+        self.shared.statements.get(&model)?;
+        let clock = self.shared.options.clock.clone();
+        self.shared
+            .search(move |connection| aggregate::aggregate(connection, &request, &clock))
+            .await
+            .told(Operation::Aggregate, model.name())
     }
 
     async fn group(&self, request: GroupRequest) -> Result<Groups> {
@@ -208,8 +229,8 @@ impl Search for SqliteStore {
             .told(Operation::Group, model.name())
     }
 
-    /// A scan of a file reads on a thread and a connection of its own; at most 8 are open at once.
-    /// One of documents in memory collects them when it is opened.
+    /// A scan of a file reads on a thread and a connection of its own; how many are open at once is
+    /// for [`SqliteOptions::scans`] to say, and one more fails with `Contended`. One of documents in memory collects them when it is opened.
     async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
         let model = request.model.clone();
         self.shared.statements.get(&model)?;
@@ -217,17 +238,19 @@ impl Search for SqliteStore {
         opened.told(Operation::Scan, model.name())
     }
 
-    /// A step is one transaction, on a blocking thread. A dropped future withdraws it if it was
-    /// not begun; otherwise it takes place entirely.
+    /// A step is one transaction, on a blocking thread. A dropped future withdraws it while it
+    /// searches; once it writes, it takes place entirely.
     async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
         let shared = &self.shared;
         let operation = request.action.operation();
         let collection = request.model.name().clone();
         let statements = shared.statements.get(&request.model)?;
-        let clock = shared.options.clock.clone();
+        let options = shared.options.clone();
+        let cancel = CancelOnDrop::default();
+        let cancelled = cancel.cancelled();
         shared
             .change(WriteMode::Thread, move |connection| {
-                matching::write_matching(connection, &statements, &request, clock.now())
+                matching::write_matching(connection, &options, &cancelled, &statements, &request)
                     .map(Ending::Commit)
             })
             .await

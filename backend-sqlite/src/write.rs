@@ -111,8 +111,15 @@ impl<'c> Hand<'c> {
         let key = &write.key;
         self.statements.check_key(key)?;
         let written = match &write.action {
-            Action::Put(body) => self.put(key, body, write.expected, &write.write_id),
-            Action::Patch(patch) => self.patch(key, patch, write.expected, &write.write_id),
+            Action::Put(body) if write.computed.is_empty() => {
+                self.put(key, body, write.expected, &write.write_id)
+            }
+            Action::Put(body) => {
+                let (body, made) = write.computed_onto(body.clone())?;
+                let receipt = self.put(key, &body, write.expected, &write.write_id);
+                receipt.map(|receipt| receipt.with_made(made))
+            }
+            Action::Patch(patch) => self.patch(write, patch),
             Action::Delete => self.delete(key, write.expected),
         };
         written.map_err(|failure| match failure {
@@ -130,7 +137,7 @@ impl<'c> Hand<'c> {
         match expected {
             Expected::Absent => {
                 let insert = prepare(&mut self.insert, connection, &statements.insert)?;
-                let version = first_version();
+                let version = Version::created();
                 bind(insert, key, Some(version), id, now, body)?;
                 if insert.raw_execute()? == 1 {
                     return Ok(Receipt::written(Effect::Created, version));
@@ -140,7 +147,7 @@ impl<'c> Hand<'c> {
             }
             Expected::Any => {
                 let upsert = prepare(&mut self.upsert, connection, &statements.upsert)?;
-                bind(upsert, key, Some(first_version()), id, now, body)?;
+                bind(upsert, key, Some(Version::created()), id, now, body)?;
                 let Some(version) = returned(upsert)? else {
                     return self.explain(key, expected, Intent::Put);
                 };
@@ -192,16 +199,17 @@ impl<'c> Hand<'c> {
         Ok((replace.raw_execute()? == 1).then_some(next))
     }
 
-    fn patch(&mut self, key: &Key, patch: &Patch, expected: Expected, id: &WriteId) -> Written {
+    fn patch(&mut self, write: &Write, patch: &Patch) -> Written {
+        let (key, expected) = (&write.key, write.expected);
         let get = prepare(&mut self.get, self.connection, &self.statements.get)?;
         let found = load::get_one(get, key, self.now)?;
         let effect = expected.decide(Intent::Patch, key, found.as_ref().map(|d| d.version))?;
         let Some(found) = found else {
             return Err(Error::not_found(key.clone()).into());
         };
-        let body = patch.apply(&found.body)?;
-        match self.replace(key, &body, found.version, id)? {
-            Some(version) => Ok(Receipt::written(effect, version)),
+        let (body, made) = write.computed_onto(patch.apply(&found.body)?)?;
+        match self.replace(key, &body, found.version, &write.write_id)? {
+            Some(version) => Ok(Receipt::written(effect, version).with_made(made)),
             None => Err(Error::internal("a document changed under the lock").into()),
         }
     }
@@ -268,12 +276,6 @@ fn prepare<'s, 'c>(
         Some(statement) => Ok(statement),
         None => Ok(slot.insert(connection.prepare_cached(sql)?)),
     }
-}
-
-/// The first version of a new document, of an incarnation drawn at random.
-fn first_version() -> Version {
-    let [a, b, c, d, ..] = *WriteId::random().as_bytes();
-    Version::first(u32::from_le_bytes([a, b, c, d]))
 }
 
 fn bind_key(statement: &mut CachedStatement<'_>, key: &Key) -> rusqlite::Result<()> {

@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use strongroom_core::memory::MemoryStore;
+use strongroom_core::memory::{MemoryOptions, MemoryStore};
 use strongroom_core::model::{Body, Expected, FieldDeclaration, Key, Kind, Model, Scalar};
-use strongroom_core::query::{Filter, MissingValues, Order, Sort, SortTarget, SourceFilter, Words};
+use strongroom_core::query::{
+    Call, Filter, Functions, MissingValues, Order, Sort, SortTarget, SourceFilter, Words,
+};
 use strongroom_core::store::{
     BulkRequest, CountRequest, EnsureRequest, FindRequest, Page, PageStart, Search, Store, Total,
     Write,
@@ -21,7 +23,7 @@ use strongroom_core::store::{
 use strongroom_sqlite::{SqliteOptions, SqliteStore};
 
 /// Field, kind, and whether it holds several values.
-const FIELDS: [(&str, Kind, bool); 12] = [
+const FIELDS: [(&str, Kind, bool); 14] = [
     ("word", Kind::Keyword, false),
     ("deep.Word", Kind::Keyword, false),
     ("deep.word", Kind::Keyword, false),
@@ -34,7 +36,21 @@ const FIELDS: [(&str, Kind, bool); 12] = [
     ("list.size", Kind::Float, true),
     ("list.word", Kind::Keyword, true),
     ("text", Kind::Text, false),
+    ("texts", Kind::Text, true),
+    ("list.note", Kind::Text, true),
 ];
+
+/// What the two functions do that questions call: one gives its last argument back, the other
+/// tells how its arguments look.
+fn functions() -> Functions {
+    let last = |arguments: &[Option<Scalar>]| Ok(arguments.last().cloned().flatten());
+    let shown = |arguments: &[Option<Scalar>]| {
+        let shown = format!("{arguments:?}");
+        Ok(Some(Scalar::from(shown.as_str())))
+    };
+    let functions = Functions::new().with("last", last);
+    functions.and_then(|f| f.with("shown", shown)).unwrap()
+}
 
 fn model(indexed: bool, routed: bool) -> Arc<Model> {
     let mut builder = Model::builder("things");
@@ -144,7 +160,18 @@ fn object(members: Vec<BoxedStrategy<Members>>) -> BoxedStrategy<Value> {
 
 fn document() -> BoxedStrategy<Value> {
     let deep = object(vec![member("Word", leaf()), member("word", leaf())]);
-    let element = object(vec![member("size", several()), member("word", several())]);
+    let texts = || {
+        prop_oneof![
+            several(),
+            text().prop_map(Value::from),
+            proptest::collection::vec(text(), 0..3).prop_map(Value::from),
+        ]
+    };
+    let element = object(vec![
+        member("size", several()),
+        member("word", several()),
+        member("note", texts()),
+    ]);
     let list = proptest::collection::vec(element, 0..3).prop_map(Value::from);
     object(vec![
         member("word", leaf()),
@@ -156,6 +183,7 @@ fn document() -> BoxedStrategy<Value> {
         member("words", several()),
         member("list", list),
         member("text", prop_oneof![leaf(), text().prop_map(Value::from)]),
+        member("texts", texts()),
     ])
 }
 
@@ -220,6 +248,38 @@ fn ids() -> BoxedStrategy<Filter> {
         .boxed()
 }
 
+/// A call of a value and of fields, some within another call.
+fn call() -> BoxedStrategy<Filter> {
+    let single: Vec<&'static str> = FIELDS
+        .iter()
+        .filter(|(_, kind, many)| kind.is_comparable() && !many)
+        .map(|(path, _, _)| *path)
+        .collect();
+    let of_fields = |function: &'static str, fields: Vec<&'static str>| {
+        let call = Call::new(function).unwrap().value(1);
+        fields
+            .into_iter()
+            .fold(call, |call, field| call.field(field.parse().unwrap()))
+    };
+    let fields = proptest::collection::vec(proptest::sample::select(single), 0..3);
+    (fields, value_for(Kind::Float), any::<bool>(), word())
+        .prop_map(move |(fields, number, within, word)| {
+            if within {
+                let inner = of_fields("shown", fields);
+                let shown = Call::new("last").unwrap().call(inner);
+                Filter::call_eq(shown, format!("[Some(1), Some({word:?})]").as_str())
+            } else {
+                let last = of_fields("last", fields);
+                if word.is_empty() {
+                    Filter::call_eq(last, number)
+                } else {
+                    Filter::call_eq(last, word.as_str())
+                }
+            }
+        })
+        .boxed()
+}
+
 /// A filter of one object of the list.
 fn nested() -> BoxedStrategy<Filter> {
     let within = |filter: &Filter| format!("{filter:?}").contains("FieldPath(list.");
@@ -241,7 +301,7 @@ fn nested() -> BoxedStrategy<Filter> {
 }
 
 fn filter() -> BoxedStrategy<Filter> {
-    prop_oneof![8 => comparison(), 1 => ids(), 2 => nested()]
+    prop_oneof![8 => comparison(), 1 => ids(), 2 => nested(), 1 => call()]
         .prop_recursive(3, 12, 3, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..3).prop_map(Filter::And),
@@ -353,8 +413,9 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let outcome: Result<(), TestCaseError> = runtime.block_on(async {
             let model = model(indexed, routed);
-            let oracle = MemoryStore::new();
-            let store = SqliteStore::open(SqliteOptions::memory()).await.unwrap();
+            let oracle = MemoryStore::with_options(MemoryOptions::new().functions(functions()));
+            let options = SqliteOptions::memory().functions(functions());
+            let store = SqliteStore::open(options).await.unwrap();
             fill(&oracle, &model, &bodies).await;
             fill(&store, &model, &bodies).await;
             for (filter, sort, limit) in questions {

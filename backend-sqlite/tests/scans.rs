@@ -188,6 +188,27 @@ async fn eight_scans_are_open_at_once_and_other_calls_go_on() {
 }
 
 #[tokio::test]
+async fn as_many_scans_are_open_as_the_options_say() {
+    for (asked, most) in [(2, 2), (0, 1), (12, 12)] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteOptions::file(folder.path().join("a.db")).scans(asked);
+        let store = SqliteStore::open(options).await.unwrap();
+        fill(&store, 10).await;
+        let mut open = Vec::new();
+        for _ in 0..most {
+            open.push(store.scan(scan_of(1)).await.unwrap());
+        }
+        let error = store.scan(scan_of(1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Contended);
+        assert!(
+            error.message().contains(&format!("{most} scans")),
+            "{error}"
+        );
+        store.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_dropped_call_closes_the_scan_at_once() {
     let (_folder, store) = in_file(20_000).await;
     let mut slow = scan_of(10_000);

@@ -35,8 +35,25 @@ impl User {
     }
 }
 
+struct UserFields;
+
+#[allow(dead_code)]
+impl UserFields {
+    fn name(&self) -> Field<User, kinds::Keyword, String> {
+        Field::root("name")
+    }
+
+    fn region(&self) -> Field<User, kinds::Keyword, String> {
+        Field::root("region")
+    }
+
+    fn logins(&self) -> Field<User, kinds::Integer, u64> {
+        Field::root("logins")
+    }
+}
+
 impl Document for User {
-    type Fields = ();
+    type Fields = UserFields;
 
     fn model() -> Result<Arc<Model>> {
         Model::builder("users")
@@ -46,7 +63,9 @@ impl Document for User {
             .build()
     }
 
-    fn fields() {}
+    fn fields() -> UserFields {
+        UserFields
+    }
 
     fn key(&self) -> Result<Key> {
         Key::new(&self.name)

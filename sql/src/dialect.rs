@@ -3,18 +3,20 @@
 use std::fmt::Debug;
 
 use strongroom_core::error::Result;
-use strongroom_core::model::{FieldDeclaration, FieldPath, Model};
-use strongroom_core::query::{MissingValues, Order, TextQuery};
+use strongroom_core::model::{FieldDeclaration, FieldPath, Model, Scalar};
+use strongroom_core::query::{Call, DateInterval, MissingValues, Order, TextQuery};
 
 use crate::param::Writer;
 
 /// The alias under which every compiled query reads the collection's table.
 pub const DOCUMENT: &str = "d";
 
-/// Where the values of a field that may hold several come from.
+/// Where the values of a field that may hold several come from, or its objects. They are read from
+/// the column `body` of the document alone, which a subquery may have made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaves {
-    /// A `FROM` item that has one row for each value that fits the field's kind.
+    /// A `FROM` item that has one row for each value that fits the field's kind, or each object. It
+    /// may stand beside the document's row, and in a subquery that reads it.
     pub from: String,
     /// The value in such a row.
     pub value: String,
@@ -41,6 +43,10 @@ pub trait Dialect: Debug + Send + Sync {
     /// The values of a field that may hold several.
     fn leaves(&self, field: &FieldDeclaration) -> Leaves;
 
+    /// The values of a field that may hold several, each of them once; `None` where the database
+    /// has to compare the rows to tell them apart.
+    fn distinct_leaves(&self, field: &FieldDeclaration) -> Option<Leaves>;
+
     /// The least (ascending) or the greatest (descending) value of a field that may hold several,
     /// `NULL` where there is none.
     fn extreme(&self, field: &FieldDeclaration, order: Order) -> String;
@@ -51,17 +57,59 @@ pub trait Dialect: Debug + Send + Sync {
     /// Writes the condition that a text, which may be `NULL`, matches a checked wildcard pattern.
     fn wildcard(&self, sql: &mut Writer<'_>, text: &str, pattern: &str);
 
-    /// Writes the condition that a text field has these words.
+    /// Writes the condition that a text field has these words. The model is that of the documents,
+    /// or that of the objects of a nested field
+    /// ([`is_of_objects`](strongroom_core::model::Model::is_of_objects)), which stand for the
+    /// document then.
     ///
     /// # Errors
     ///
     /// `Unsupported` if the database would answer for other words than these.
-    fn text(&self, sql: &mut Writer<'_>, field: &FieldDeclaration, query: &TextQuery)
+    fn text(
+        &self,
+        sql: &mut Writer<'_>,
+        model: &Model,
+        field: &FieldDeclaration,
+        query: &TextQuery,
+    ) -> Result<()>;
+
+    /// Writes the condition that what a call makes of the document equals a value.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if the model does not declare a field, `Unsupported` for a database that calls no
+    /// functions.
+    fn call(&self, sql: &mut Writer<'_>, model: &Model, call: &Call, equals: &Scalar)
     -> Result<()>;
 
-    /// A `FROM` item under the alias [`DOCUMENT`] with one row for each object of a nested field,
-    /// in its column `body`. It reads the row that the alias means outside of it.
-    fn objects(&self, field: &FieldDeclaration) -> String;
+    /// The objects of a nested field.
+    fn objects(&self, field: &FieldDeclaration) -> Leaves;
+
+    /// What ends a subquery so that its columns are computed once for each row, however often
+    /// they are read outside of it; empty where the database does so anyway.
+    fn fence(&self) -> &'static str;
+
+    /// The sum of numbers, as a 64-bit float; 0 where there is none. It does not fail where it
+    /// leaves the range of a type.
+    fn sum(&self, value: &str) -> String;
+
+    /// Writes where the bucket of a histogram begins that a number falls into, as
+    /// [`Aggregation::bucket_begin`](strongroom_core::query::Aggregation::bucket_begin) says;
+    /// `NULL` for `NULL`.
+    fn histogram(&self, sql: &mut Writer<'_>, value: &str, interval: f64, offset: f64);
+
+    /// Writes where the bucket of a date histogram begins that a whole number falls into, as
+    /// [`DateInterval::floor`] says; `NULL` if it falls into none.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for an interval that the dialect does not know.
+    fn date_histogram(
+        &self,
+        sql: &mut Writer<'_>,
+        value: &str,
+        interval: DateInterval,
+    ) -> Result<()>;
 
     /// One term of `ORDER BY`. `missing` is `None` for what cannot be `NULL`.
     fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String;
@@ -73,8 +121,8 @@ pub trait Dialect: Debug + Send + Sync {
     /// fields and indexes and takes nothing away.
     fn extend_collection(&self, stored: &Model, wanted: &Model) -> Vec<String>;
 
-    /// The statement that drops a collection with all that belongs to it.
-    fn drop_collection(&self, model: &Model) -> String;
+    /// The statements that drop a collection with all that belongs to it.
+    fn drop_collection(&self, model: &Model) -> Vec<String>;
 }
 
 /// The name of the column that holds the value of a field.

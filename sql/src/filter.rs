@@ -49,7 +49,8 @@ pub fn filter(sql: &mut Writer<'_>, model: &Model, node: &Filter) -> Result<()> 
         }
         Filter::Text { field, text, words } => {
             let query = TextQuery::parse(text, *words)?;
-            sql.dialect().text(sql, model.require(field)?, &query)?;
+            let field = model.require(field)?;
+            sql.dialect().text(sql, model, field, &query)?;
         }
         Filter::Ids(ids) if ids.is_empty() => {
             sql.text("FALSE");
@@ -60,6 +61,7 @@ pub fn filter(sql: &mut Writer<'_>, model: &Model, node: &Filter) -> Result<()> 
             one_of(sql, &ids);
         }
         Filter::Nested { field, filter } => nested(sql, model, field, filter)?,
+        Filter::Call { call, equals } => sql.dialect().call(sql, model, call, equals)?,
         Filter::Native(condition) => native(sql, condition)?,
         Filter::Exists { field } => {
             let condition = sql.dialect().exists(model.require(field)?);
@@ -68,7 +70,12 @@ pub fn filter(sql: &mut Writer<'_>, model: &Model, node: &Filter) -> Result<()> 
         Filter::And(all) if all.is_empty() => {
             sql.text("TRUE");
         }
-        Filter::And(all) => join(sql, all, " AND ", &mut |sql, f| filter(sql, model, f))?,
+        Filter::And(all) => {
+            // A function of the user's may take long: it is called where all else holds.
+            let (last, first): (Vec<_>, Vec<_>) = all.iter().partition(|f| calls_function(f));
+            let all = [first, last].concat();
+            join(sql, &all, " AND ", &mut |sql, f| filter(sql, model, f))?;
+        }
         Filter::Or(any) if any.is_empty() => {
             sql.text("FALSE");
         }
@@ -83,13 +90,24 @@ pub fn filter(sql: &mut Writer<'_>, model: &Model, node: &Filter) -> Result<()> 
     Ok(())
 }
 
+fn calls_function(node: &Filter) -> bool {
+    match node {
+        Filter::Call { .. } => true,
+        Filter::And(all) | Filter::Or(all) => all.iter().any(calls_function),
+        Filter::Not(filter) | Filter::Nested { filter, .. } => calls_function(filter),
+        _ => false,
+    }
+}
+
 /// The objects take the place of the document: under the same alias, each as a body of its own.
 fn nested(sql: &mut Writer<'_>, model: &Model, field: &FieldPath, inner: &Filter) -> Result<()> {
     let objects = sql.dialect().objects(model.require(field)?);
     let of_objects = model.of_nested(field)?;
     let inner = inner.relative_to(field)?;
-    sql.text("EXISTS (SELECT 1 FROM ").text(objects);
-    sql.text(" WHERE ");
+    sql.text("EXISTS (SELECT 1 FROM (SELECT ")
+        .text(objects.value);
+    sql.text(" AS body FROM ").text(objects.from);
+    sql.text(") AS ").text(DOCUMENT).text(" WHERE ");
     filter(sql, &of_objects, &inner)?;
     sql.text(")");
     Ok(())

@@ -8,6 +8,7 @@
 //!
 //! - [`param`]: values to bind, and the statement they belong to.
 //! - [`dialect`]: what a database has to say about its SQL.
+//! - [`mod@aggregate`]: aggregations, and from their rows to the reply.
 //! - [`filter`]: filters as conditions.
 //! - [`mod@group`]: the first documents of each group.
 //! - [`page`]: pages with their sort keys and cursors, and counts.
@@ -18,6 +19,7 @@
 //! dialect; nesting of the text grows with the logarithm of a list's length, because databases
 //! limit the depth of expressions.
 
+pub mod aggregate;
 pub mod dialect;
 pub mod filter;
 pub mod group;
@@ -26,6 +28,7 @@ pub mod param;
 pub mod scan;
 pub mod sqlite;
 
+pub use aggregate::aggregate;
 pub use dialect::{Dialect, Leaves};
 pub use group::group;
 pub use page::{count, find};

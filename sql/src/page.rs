@@ -102,7 +102,18 @@ pub(crate) fn from_where(
     condition: &Filter,
     routing: Option<&Routing>,
 ) -> Result<()> {
-    sql.text(" FROM ").identifier(model.name().as_str());
+    sql.text(" FROM ");
+    documents(sql, model, condition, routing)
+}
+
+/// What stands behind `FROM`, to which more conditions can be added.
+pub(crate) fn documents(
+    sql: &mut Writer<'_>,
+    model: &Model,
+    condition: &Filter,
+    routing: Option<&Routing>,
+) -> Result<()> {
+    sql.identifier(model.name().as_str());
     sql.text(" AS ").text(DOCUMENT).text(" WHERE ");
     filter(sql, model, condition)?;
     if let Some(routing) = routing {

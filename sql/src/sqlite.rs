@@ -7,18 +7,32 @@
 //! declared fields are the same expression, written into the query: SQLite computes every
 //! generated column at every insert, whether or not anything needs it.
 //!
+//! The words of text are in an index of their own, a table named `<collection>:t`: see
+//! [`make_text_index`].
+//!
 //! Fields with several values go through functions that the adapter registers: they flatten the
 //! body as the in-memory store does.
 
-use strongroom_core::error::Result;
-use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model};
-use strongroom_core::query::{MissingValues, Order, TextQuery, Words};
+use strongroom_core::error::{Error, Result};
+use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
+use strongroom_core::query::{Call, DateInterval, MissingValues, Order, TextQuery, Words};
 
 use crate::dialect::{DOCUMENT, Dialect, Leaves, column_name, index_name, unique_index_name};
-use crate::param::Writer;
+use crate::param::{Param, Writer};
+
+mod dates;
+
+mod text_index;
+
+pub use text_index::{
+    BREAK, TEXTS_DIFFER_FUNCTION, WORDS_FUNCTION, make_text_index, text_index_names,
+};
 
 /// The function `(body, path, kind)` that gives a JSON array of the values that fit the kind.
 pub const VALUES_FUNCTION: &str = "strongroom_values";
+/// The function `(body, path, kind)` that gives a JSON array of the different values that fit the
+/// kind.
+pub const DISTINCT_FUNCTION: &str = "strongroom_distinct";
 /// The function `(body, path, kind)` that gives the least value that fits the kind.
 pub const LEAST_FUNCTION: &str = "strongroom_least";
 /// The function `(body, path, kind)` that gives the greatest value that fits the kind.
@@ -29,10 +43,20 @@ pub const EXISTS_FUNCTION: &str = "strongroom_exists";
 /// The function `(text, pattern)` that gives 1 if the text matches the wildcard pattern, else 0.
 pub const WILDCARD_FUNCTION: &str = "strongroom_wildcard";
 /// The function `(body, path, mode, words)` that gives 1 if the texts of the field have the words,
-/// as the mode `any`, `all` or `phrase` says, else 0.
+/// as the mode `any`, `all` or `phrase` says, else 0. The words are set apart by spaces. It looks at
+/// the objects of nested fields, which the index of words does not tell apart.
 pub const TEXT_FUNCTION: &str = "strongroom_text";
 /// The function `(body, path)` that gives a JSON array of the objects of a field.
 pub const OBJECTS_FUNCTION: &str = "strongroom_objects";
+/// The function `(value, interval, offset)` that gives where the bucket of a histogram begins.
+pub const HISTOGRAM_FUNCTION: &str = "strongroom_histogram";
+/// The function `(milliseconds, unit)` that gives where the month, quarter or year of a time
+/// begins, by the name of the unit.
+pub const DATE_FUNCTION: &str = "strongroom_date";
+
+/// The function `(body, json)` that gives 1 if what a call makes of the body equals a value, else 0.
+/// The JSON is an array of the compiled call and the value.
+pub const CALL_FUNCTION: &str = "strongroom_call";
 
 /// Most values of one statement, as SQLite is built by default.
 const MAX_PARAMS: usize = 32_766;
@@ -69,6 +93,13 @@ impl Dialect for Sqlite {
         }
     }
 
+    fn distinct_leaves(&self, field: &FieldDeclaration) -> Option<Leaves> {
+        Some(Leaves {
+            from: format!("json_each({}) AS v", call(DISTINCT_FUNCTION, field)),
+            value: "v.value".to_owned(),
+        })
+    }
+
     fn extreme(&self, field: &FieldDeclaration, order: Order) -> String {
         match order {
             Order::Ascending => call(LEAST_FUNCTION, field),
@@ -98,9 +129,16 @@ impl Dialect for Sqlite {
     fn text(
         &self,
         sql: &mut Writer<'_>,
+        model: &Model,
         field: &FieldDeclaration,
         query: &TextQuery,
     ) -> Result<()> {
+        if let Some(index) = text_index::table_of(model, field) {
+            sql.text(format!("{DOCUMENT}.row IN (SELECT rowid FROM {index}("));
+            sql.bind(text_index::question(field, query).as_str());
+            sql.text("))");
+            return Ok(());
+        }
         let path = literal(field.path.as_str());
         let words = match query.mode() {
             Words::Any => "'any'",
@@ -114,11 +152,51 @@ impl Dialect for Sqlite {
         Ok(())
     }
 
-    fn objects(&self, field: &FieldDeclaration) -> String {
+    fn call(
+        &self,
+        sql: &mut Writer<'_>,
+        model: &Model,
+        call: &Call,
+        equals: &Scalar,
+    ) -> Result<()> {
+        let asked = serde_json::to_string(&(call.compile(model)?, equals))
+            .map_err(|e| Error::internal("a call does not encode").with_source(e))?;
+        sql.text(format!("{CALL_FUNCTION}({DOCUMENT}.body, "));
+        sql.bind(asked.as_str()).text(")");
+        Ok(())
+    }
+
+    fn objects(&self, field: &FieldDeclaration) -> Leaves {
         let path = literal(field.path.as_str());
-        format!(
-            "(SELECT o.value AS body FROM json_each({OBJECTS_FUNCTION}({DOCUMENT}.body, {path})) AS o) AS {DOCUMENT}"
-        )
+        Leaves {
+            from: format!("json_each({OBJECTS_FUNCTION}({DOCUMENT}.body, {path})) AS o"),
+            value: "o.value".to_owned(),
+        }
+    }
+
+    /// A subquery with a limit is not merged into the query around it.
+    fn fence(&self) -> &'static str {
+        " LIMIT -1"
+    }
+
+    fn sum(&self, value: &str) -> String {
+        // `sum` fails where integers leave their range.
+        format!("total({value})")
+    }
+
+    fn histogram(&self, sql: &mut Writer<'_>, value: &str, interval: f64, offset: f64) {
+        sql.text(HISTOGRAM_FUNCTION).text("(").text(value);
+        sql.text(", ").bind(Param::Float(interval));
+        sql.text(", ").bind(Param::Float(offset)).text(")");
+    }
+
+    fn date_histogram(
+        &self,
+        sql: &mut Writer<'_>,
+        value: &str,
+        interval: DateInterval,
+    ) -> Result<()> {
+        dates::begin(sql, value, interval)
     }
 
     fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String {
@@ -154,6 +232,7 @@ impl Dialect for Sqlite {
         for field in model.fields() {
             statements.extend(self.indexes(model, None, field));
         }
+        statements.extend(text_index::make_text_index(model));
         statements
     }
 
@@ -170,11 +249,16 @@ impl Dialect for Sqlite {
             }
             statements.extend(self.indexes(wanted, there, field));
         }
+        statements.extend(text_index::extend_text_index(stored, wanted));
         statements
     }
 
-    fn drop_collection(&self, model: &Model) -> String {
-        format!("DROP TABLE {}", self.identifier(model.name().as_str()))
+    fn drop_collection(&self, model: &Model) -> Vec<String> {
+        let table = self.identifier(model.name().as_str());
+        vec![
+            format!("DROP TABLE {table}"),
+            text_index::drop_text_index(model),
+        ]
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use strongroom_core::model::{FieldDeclaration, Key, Kind, Model, Scalar};
-use strongroom_core::query::{Cursor, Filter, Position, Sort, Words};
+use strongroom_core::query::{Call, Cursor, Filter, Position, Sort, Words};
 use strongroom_core::store::{CountRequest, FindRequest, PageStart};
 
 use crate::dialect::Dialect;
@@ -138,6 +138,32 @@ d.id IN (?1, ?2)
 }
 
 #[test]
+fn calls_are_made_where_all_else_holds() {
+    let call = || Filter::call(Call::new("slow").unwrap());
+    let filter = (!call()).and(Filter::exists("logins").unwrap()).and(call());
+    insta::assert_snapshot!(check(filter), @r#"
+    (json_type(d.body, '$."logins"') IN ('text', 'integer', 'real', 'true', 'false') AND (((strongroom_call(d.body, ?1)) IS NOT TRUE) AND strongroom_call(d.body, ?2)))
+    [Text("[{\"function\":\"slow\",\"arguments\":[]},true]"), Text("[{\"function\":\"slow\",\"arguments\":[]},true]")]
+    "#);
+}
+
+#[test]
+fn calls_are_bound_as_one_value() {
+    let inner = Call::new("salt").unwrap();
+    let call = Call::new("check").unwrap();
+    let call = call.value("it's").field("logins".parse().unwrap());
+    let call = call.call(inner);
+    insta::assert_snapshot!(check(Filter::call_eq(call, true)), @r#"
+strongroom_call(d.body, ?1)
+[Text("[{\"function\":\"check\",\"arguments\":[{\"value\":\"it's\"},{\"field\":{\"names\":[\"logins\"],\"kind\":\"integer\"}},{\"call\":{\"function\":\"salt\",\"arguments\":[]}}]},true]")]
+"#);
+    let unknown = Call::new("check").unwrap().field("x".parse().unwrap());
+    let request = CountRequest::new(model(), Filter::call(unknown));
+    let error = count(&Sqlite, &request, None).unwrap_err();
+    assert!(error.to_string().contains("field x"), "{error}");
+}
+
+#[test]
 fn objects_stand_for_the_document() {
     let field = |path: &str, kind| FieldDeclaration::new(path.parse().unwrap(), kind).many();
     let model = Model::builder("users")
@@ -256,6 +282,59 @@ CREATE INDEX "users:i:name" ON "users" ("f:name", id)
     insta::assert_snapshot!(Sqlite.create_collection(&routed).join("\n"), @r#"
 CREATE TABLE "orders" (row INTEGER PRIMARY KEY, id TEXT NOT NULL, routing TEXT NOT NULL, version INTEGER NOT NULL, write_id BLOB NOT NULL, written_at INTEGER NOT NULL, body TEXT NOT NULL, "f:user^Name" GENERATED ALWAYS AS (CASE WHEN json_type(body, '$."userName"') IN ('integer', 'real') THEN body ->> '$."userName"' END) VIRTUAL, UNIQUE (routing, id))
 CREATE INDEX "orders:i:user^Name" ON "orders" ("f:user^Name", id, routing)
+"#);
+}
+
+#[test]
+fn words_are_looked_up_in_their_index() {
+    let field = |path: &str| FieldDeclaration::new(path.parse().unwrap(), Kind::Text);
+    let base = Model::builder("notes")
+        .field(field("it's"))
+        .build()
+        .unwrap();
+    let model = Model::builder("notes")
+        .field(field("it's"))
+        .field(field("deep.Pages").many())
+        .build()
+        .unwrap();
+    let condition = |words| {
+        let filter = Filter::text("deep.Pages", "Red AND fox", words).unwrap();
+        let count = count(&Sqlite, &CountRequest::new(model.clone(), filter), None).unwrap();
+        show(count).replace("SELECT count(*) FROM \"notes\" AS d WHERE ", "")
+    };
+    insta::assert_snapshot!(condition(Words::Any), @r#"
+d.row IN (SELECT rowid FROM "notes:t"(?1))
+[Text("\"f:deep.^Pages\" : (\"red\" OR \"and\" OR \"fox\")")]
+"#);
+    insta::assert_snapshot!(condition(Words::All), @r#"
+d.row IN (SELECT rowid FROM "notes:t"(?1))
+[Text("\"f:deep.^Pages\" : (\"red\" AND \"and\" AND \"fox\")")]
+"#);
+    insta::assert_snapshot!(condition(Words::Phrase), @r#"
+d.row IN (SELECT rowid FROM "notes:t"(?1))
+[Text("\"f:deep.^Pages\" : (\"red and fox\")")]
+"#);
+    insta::assert_snapshot!(Sqlite.extend_collection(&base, &model).join("\n"), @r#"
+DROP TRIGGER IF EXISTS "notes:t:insert"
+DROP TRIGGER IF EXISTS "notes:t:update"
+DROP TRIGGER IF EXISTS "notes:t:delete"
+DROP TABLE IF EXISTS "notes:t"
+CREATE VIRTUAL TABLE "notes:t" USING fts5("f:deep.^Pages", "f:it's", content='', contentless_delete=1, tokenize='ascii')
+INSERT INTO "notes:t" (rowid, "f:deep.^Pages", "f:it's") SELECT row, strongroom_words(body, 'deep.Pages'), strongroom_words(body, 'it''s') FROM "notes"
+CREATE TRIGGER "notes:t:insert" AFTER INSERT ON "notes" BEGIN INSERT INTO "notes:t" (rowid, "f:deep.^Pages", "f:it's") VALUES (new.row, strongroom_words(new.body, 'deep.Pages'), strongroom_words(new.body, 'it''s')); END
+CREATE TRIGGER "notes:t:update" AFTER UPDATE OF body ON "notes" WHEN strongroom_texts_differ(old.body, new.body, '["deep.Pages","it''s"]') BEGIN UPDATE "notes:t" SET "f:deep.^Pages" = strongroom_words(new.body, 'deep.Pages'), "f:it's" = strongroom_words(new.body, 'it''s') WHERE rowid = new.row; END
+CREATE TRIGGER "notes:t:delete" AFTER DELETE ON "notes" BEGIN DELETE FROM "notes:t" WHERE rowid = old.row; END
+"#);
+    assert!(Sqlite.extend_collection(&model, &model).is_empty());
+    assert!(
+        Sqlite
+            .create_collection(&base)
+            .iter()
+            .any(|s| s.contains("fts5"))
+    );
+    insta::assert_snapshot!(Sqlite.drop_collection(&model).join("\n"), @r#"
+DROP TABLE "notes"
+DROP TABLE IF EXISTS "notes:t"
 "#);
 }
 

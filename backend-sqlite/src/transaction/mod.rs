@@ -10,11 +10,12 @@ mod scan;
 mod session;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use strongroom_core::error::{Error, Operation, Result};
+use strongroom_core::error::{Operation, Result};
 use strongroom_core::model::{CollectionName, RawDocument};
 use strongroom_core::store::{
     AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
@@ -24,7 +25,9 @@ use strongroom_core::store::{
     Transact, Transaction,
 };
 
+use crate::aggregate;
 use crate::bulk;
+use crate::computed::{calls_functions, make_ready};
 use crate::explain;
 use crate::group;
 use crate::load;
@@ -144,21 +147,37 @@ impl Save for SqliteTransaction {
     async fn save(&self, request: SaveRequest) -> Result<Receipt> {
         let statements = self.statements(&request.model)?;
         let now = self.session.shared.options.clock.now();
-        self.call(|connection| Hand::new(connection, &statements, now).write(&request.write))
-            .await
-            .told(Operation::Save, request.model.name())
+        let model = request.model.name().clone();
+        let saved = if request.write.computed.is_empty() {
+            let work = |c: &Connection| Hand::new(c, &statements, now).write(&request.write);
+            self.call(work).await
+        } else {
+            let functions = self.session.shared.options.functions.clone();
+            let SaveRequest {
+                model, mut write, ..
+            } = request;
+            let work = move |connection: &Connection| {
+                write.make_ready(&functions, &model)?;
+                Hand::new(connection, &statements, now).write(&write)
+            };
+            self.session.write_many(self.level, work).await
+        };
+        saved.told(Operation::Save, &model)
     }
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Bulk for SqliteTransaction {
-    async fn bulk(&self, request: BulkRequest) -> Result<BulkReply> {
+    async fn bulk(&self, mut request: BulkRequest) -> Result<BulkReply> {
         let statements = self.statements(&request.model)?;
         let model = request.model.clone();
         let now = self.session.shared.options.clock.now();
-        let many = is_many(&self.session.shared, request.items.len());
+        let calls = calls_functions(&request.items);
+        let many = calls || is_many(&self.session.shared, request.items.len());
+        let functions = self.session.shared.options.functions.clone();
         let work = move |connection: &Connection| -> Result<Vec<Result<Receipt>>, Failure> {
+            make_ready(&mut request.items, &functions, &request.model)?;
             if !request.atomic {
                 let outcomes = bulk::bulk(connection, &statements, &request.items, now);
                 return outcomes.map_err(Failure::Engine);
@@ -211,8 +230,16 @@ impl Search for SqliteTransaction {
             .told(Operation::Count, model.name())
     }
 
-    async fn aggregate(&self, _: AggregateRequest) -> Result<AggregateReply> {
-        Err(Error::unsupported("aggregations"))
+    async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
+        let model = request.model.clone();
+        self.statements(&model)?;
+        let clock = self.session.shared.options.clock.clone();
+        self.session
+            .search(self.level, move |connection| {
+                aggregate::aggregate(connection, &request, &clock)
+            })
+            .await
+            .told(Operation::Aggregate, model.name())
     }
 
     async fn group(&self, request: GroupRequest) -> Result<Groups> {
@@ -238,11 +265,11 @@ impl Search for SqliteTransaction {
         let statements = self.statements(&request.model)?;
         let operation = request.action.operation();
         let collection = request.model.name().clone();
-        let now = self.session.shared.options.clock.now();
-        let work = move |connection: &Connection| {
-            matching::write_matching(connection, &statements, &request, now)
+        let options = self.session.shared.options.clone();
+        let work = move |connection: &mut Connection, cancelled: &Arc<AtomicBool>| {
+            matching::write_matching(connection, &options, cancelled, &statements, &request)
         };
-        let written = self.session.write_many(self.level, work).await;
+        let written = self.session.write_cancellable(self.level, work).await;
         let reply = written.told(operation, &collection)?;
         let refused = reply.failures.iter().map(|(_, error)| error);
         self.session.note_violation(self.level, refused);

@@ -143,12 +143,13 @@ impl Session {
         let doom = Doom::new(self, level)?;
         let outcome = async {
             let mut entered = self.enter(level).await?;
-            let found = briefly(entered.connection()?, &mut work);
+            let found = briefly(entered.connection()?, &self.shared.options, &mut work);
             if let Some(found) = entered.judge(level, found.map_err(Failure::from))? {
                 return Ok(found);
             }
+            let options = self.shared.options.clone();
             elsewhere(move |cancelled: &Arc<AtomicBool>| {
-                let found = interruptibly(entered.connection()?, cancelled, &mut work);
+                let found = interruptibly(entered.connection()?, &options, cancelled, &mut work);
                 entered.judge(level, found.map_err(Failure::from))
             })
             .await
@@ -164,12 +165,27 @@ impl Session {
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     {
+        let work = move |connection: &mut Connection, _: &Arc<AtomicBool>| work(connection);
+        self.write_cancellable(level, work).await
+    }
+
+    /// Carries out a write of many documents on another thread, which looks at whether the future
+    /// was dropped.
+    pub(super) async fn write_cancellable<T, W>(
+        self: &Arc<Self>,
+        level: LevelId,
+        work: W,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Connection, &Arc<AtomicBool>) -> Result<T, Failure> + Send + 'static,
+    {
         self.shared.desk.check_open()?;
         let doom = Doom::new(self, level)?;
         let outcome = async {
             let mut entered = self.enter(level).await?;
-            elsewhere(move |_| {
-                let done = work(entered.connection()?);
+            elsewhere(move |cancelled: &Arc<AtomicBool>| {
+                let done = work(entered.connection()?, cancelled);
                 entered.judge(level, done)
             })
             .await

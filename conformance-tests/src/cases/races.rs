@@ -130,7 +130,7 @@ fn one_winner(
     let tasks = found.len();
     let (won, lost): (Vec<_>, Vec<_>) = found.into_iter().partition(Result::is_ok);
     let winners: Vec<Receipt> = won.into_iter().flatten().collect();
-    let [winner] = winners[..] else {
+    let [winner] = &winners[..] else {
         return Err(Failure::new(format!(
             "{what}: expected one winner of {tasks}, found {}: {winners:?}",
             winners.len()
@@ -156,7 +156,7 @@ fn one_winner(
             );
         }
     }
-    Ok(winner)
+    Ok(winner.clone())
 }
 
 pub(crate) async fn creates_have_one_winner(cx: &Context) -> Outcome {

@@ -226,8 +226,8 @@ impl Alter for BulkWritesLess {
         request.items.truncate(100);
         let mut reply = inner.bulk(request).await?;
         while reply.outcomes.len() < asked {
-            let first = reply.outcomes[1].as_ref().unwrap();
-            reply.outcomes.push(Ok(*first));
+            let first = reply.outcomes[1].as_ref().unwrap().clone();
+            reply.outcomes.push(Ok(first));
         }
         Ok(reply)
     }

@@ -10,7 +10,7 @@ use super::partial::{IntoSelection, Selection};
 use crate::error::{Operation, Result};
 use crate::model::Model;
 use crate::query::SourceFilter;
-use crate::store::{CollectionDescription, EnsureReport, EnsureRequest, Refresh};
+use crate::store::{CollectionDescription, Computed, EnsureReport, EnsureRequest, Refresh};
 
 /// What saving an unchanged document means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,9 @@ pub struct Collection<T> {
     pub(crate) refresh: Refresh,
     pub(crate) unchanged: UnchangedSave,
     pub(crate) selection: Selection,
+    pub(crate) computed: Arc<[Computed]>,
+    #[cfg(feature = "signed-cursors")]
+    pub(crate) cursor_context: Option<Arc<str>>,
     of: PhantomData<fn() -> T>,
 }
 
@@ -45,6 +48,9 @@ impl<T: Document> Collection<T> {
             refresh: Refresh::default(),
             unchanged: UnchangedSave::default(),
             selection: Selection::default(),
+            computed: Arc::default(),
+            #[cfg(feature = "signed-cursors")]
+            cursor_context: None,
             of: PhantomData,
         }
     }
@@ -176,6 +182,9 @@ impl<T> Clone for Collection<T> {
             refresh: self.refresh,
             unchanged: self.unchanged,
             selection: self.selection.clone(),
+            computed: self.computed.clone(),
+            #[cfg(feature = "signed-cursors")]
+            cursor_context: self.cursor_context.clone(),
             of: PhantomData,
         }
     }

@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) retry: RetryPolicy,
     pub(crate) registry: Registry,
     pub(crate) turns: Turns,
+    #[cfg(feature = "signed-cursors")]
+    pub(crate) cursor_key: Option<crate::query::CursorKey>,
 }
 
 impl Context {

@@ -68,6 +68,8 @@ impl Database {
             ids: Arc::new(UuidIds),
             limits: Limits::default(),
             retry: RetryPolicy::default(),
+            #[cfg(feature = "signed-cursors")]
+            cursor_key: None,
         }
     }
 
@@ -153,6 +155,8 @@ pub struct DatabaseBuilder {
     ids: Arc<dyn IdSource>,
     limits: Limits,
     retry: RetryPolicy,
+    #[cfg(feature = "signed-cursors")]
+    cursor_key: Option<crate::query::CursorKey>,
 }
 
 impl DatabaseBuilder {
@@ -194,6 +198,14 @@ impl DatabaseBuilder {
         self
     }
 
+    /// Signs the cursors of pages, and takes none that were not signed by this key. By default
+    /// they are not signed.
+    #[cfg(feature = "signed-cursors")]
+    pub fn cursor_key(mut self, key: crate::query::CursorKey) -> Self {
+        self.cursor_key = Some(key);
+        self
+    }
+
     /// The database. It does no I/O.
     #[must_use]
     pub fn build(self) -> Database {
@@ -211,6 +223,8 @@ impl DatabaseBuilder {
                     retry: self.retry,
                     registry: Registry::default(),
                     turns: Turns::default(),
+                    #[cfg(feature = "signed-cursors")]
+                    cursor_key: self.cursor_key,
                 }),
                 scope: Scope::Database,
             }),

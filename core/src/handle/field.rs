@@ -6,6 +6,7 @@
 //! good, and a value that no document can hold is told by the query or the patch that uses it.
 
 mod binary;
+mod call;
 mod change;
 mod filter;
 mod key;

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::stream::{self, Stream, TryStreamExt as _};
 use serde::de::DeserializeOwned;
 
 use super::collection::Collection;
@@ -12,10 +11,11 @@ use super::document::Document;
 use super::load::view;
 use super::page::Page;
 use super::partial::{IntoSelection, source_of};
+use super::stream::Streaming;
 use super::versioned::Versioned;
 use super::view::View;
 use crate::error::{Error, Operation, Result};
-use crate::model::{Model, RawDocument, Routing};
+use crate::model::{Model, RawDocument, Routing, in_range};
 use crate::query::{Cursor, Filter, Sort, SourceFilter};
 use crate::store::{self, CountRequest, FindRequest, MAX_PAGE, PageStart, Total};
 
@@ -52,6 +52,8 @@ impl<T: Document> Collection<T> {
             start: PageStart::First,
             routing: None,
             total: Total::None,
+            batch: None,
+            streaming: Streaming::default(),
         }
     }
 }
@@ -62,14 +64,16 @@ impl<T: Document> Collection<T> {
 /// are missing.
 #[must_use = "a question does nothing before it is put"]
 pub struct Find<T> {
-    collection: Collection<T>,
-    filter: Filter,
-    sort: Vec<Sort>,
-    limit: Option<usize>,
-    offset: usize,
-    start: PageStart,
+    pub(crate) collection: Collection<T>,
+    pub(crate) filter: Filter,
+    pub(crate) sort: Vec<Sort>,
+    pub(crate) limit: Option<usize>,
+    pub(crate) offset: usize,
+    pub(crate) start: PageStart,
     routing: Option<Result<Routing, Arc<str>>>,
-    total: Total,
+    pub(crate) total: Total,
+    pub(crate) batch: Option<usize>,
+    pub(crate) streaming: Streaming,
 }
 
 impl<T: Document> Find<T> {
@@ -132,6 +136,19 @@ impl<T: Document> Find<T> {
         self
     }
 
+    /// How many documents a stream fetches at a time, and so holds in memory: 1 to [`MAX_PAGE`].
+    /// By default the database's [piece of a stream](super::Limits::stream_page).
+    pub fn batch(mut self, documents: usize) -> Self {
+        self.batch = Some(documents);
+        self
+    }
+
+    /// Says how a stream reads.
+    pub fn streaming(mut self, streaming: Streaming) -> Self {
+        self.streaming = streaming;
+        self
+    }
+
     /// Puts the question for one page. Dropping the future changes nothing.
     ///
     /// # Errors
@@ -140,13 +157,7 @@ impl<T: Document> Find<T> {
     /// range, or a cursor of another question; `Codec` if a body does not fit the type;
     /// `Unsupported`, `Unavailable`, `Timeout`, `Contended`.
     pub async fn page(self) -> Result<Page<T, Versioned<T>>> {
-        self.page_of(
-            self.page_limit(),
-            |collection, model, document, selection| {
-                collection.adopt(model, document, selection.cloned())
-            },
-        )
-        .await
+        self.page_of(self.page_limit(), adopted).await
     }
 
     /// Puts the question for one page of a type of its own. Dropping the future changes nothing.
@@ -155,10 +166,7 @@ impl<T: Document> Find<T> {
     ///
     /// As for [`page`](Self::page).
     pub async fn page_as<V: DeserializeOwned>(self) -> Result<Page<T, View<V>>> {
-        self.page_of(self.page_limit(), |_, model, document, selection| {
-            view(model, document, selection.map(|s| &**s))
-        })
-        .await
+        self.page_of(self.page_limit(), viewed).await
     }
 
     /// Puts the question for the first document that matches, if there is one. Dropping the future
@@ -196,135 +204,125 @@ impl<T: Document> Find<T> {
     ///
     /// As for [`page`](Self::page).
     pub async fn count(self) -> Result<u64> {
+        let request = self.count_request()?;
+        let model = request.model.clone();
+        let count = self.collection.context.store.count(request).await;
+        count.at(Operation::Count, &model)
+    }
+
+    /// The request of a count.
+    pub(crate) fn count_request(&self) -> Result<CountRequest> {
         let model = self.collection.model()?;
         let mut request = CountRequest::new(model.clone(), self.filter.clone());
-        request.routing = self.routing_of(model)?;
-        let count = self.collection.context.store.count(request).await;
-        count.at(Operation::Count, model)
-    }
-
-    /// Puts the question page by page, each when the one before was consumed: no more than one
-    /// page is in memory, of [`Limits::stream_page`](super::Limits::stream_page) documents.
-    ///
-    /// Nothing is sent before the stream is polled. Documents written meanwhile may or may not
-    /// appear, and none appears twice unless its sort values change. After an error the stream
-    /// ends. Dropping it changes nothing.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
-    /// # fn main() -> Result<()> { run(async |_, users| {
-    /// use futures_util::TryStreamExt;
-    ///
-    /// users.insert_many(["ada", "bob"].map(User::new)).await?;
-    /// let mut stream = std::pin::pin!(users.find(Filter::all()).stream());
-    /// let mut names = Vec::new();
-    /// while let Some(user) = stream.try_next().await? {
-    ///     names.push(user.into_inner().name);
-    /// }
-    /// assert_eq!(names, ["ada", "bob"]);
-    /// # Ok(()) }) }
-    /// ```
-    pub fn stream(self) -> impl Stream<Item = Result<Versioned<T>>> + Send + use<T> {
-        self.stream_of(|collection, model, document, selection| {
-            collection.adopt(model, document, selection.cloned())
-        })
-    }
-
-    /// As [`stream`](Self::stream), with values of a type of its own.
-    pub fn stream_as<V>(self) -> impl Stream<Item = Result<View<V>>> + Send + use<T, V>
-    where
-        V: DeserializeOwned + Send,
-    {
-        self.stream_of(|_, model, document, selection| {
-            view(model, document, selection.map(|s| &**s))
-        })
-    }
-
-    fn stream_of<R: Send>(
-        self,
-        read: impl Fn(&Collection<T>, &Model, RawDocument, Option<&Arc<SourceFilter>>) -> Result<R>
-        + Copy
-        + Send,
-    ) -> impl Stream<Item = Result<R>> + Send {
-        let left = self.limit.unwrap_or(usize::MAX);
-        stream::try_unfold(Some((self, left)), move |state| async move {
-            let Some((find, left)) = state.filter(|(_, left)| *left > 0) else {
-                return Ok(None);
-            };
-            let most = find.collection.context.shared.limits.stream_page();
-            let page = find.page_of(most.min(left), read).await?;
-            let left = left - page.len();
-            let (documents, next) = page.into_parts();
-            let next = next.map(|find| (find, left));
-            Ok(Some((stream::iter(documents.into_iter().map(Ok)), next)))
-        })
-        .try_flatten()
+        request.routing = self.routing_of(Operation::Count, model)?;
+        Ok(request)
     }
 
     /// How many documents the next page holds at most.
-    fn page_limit(&self) -> usize {
+    pub(crate) fn page_limit(&self) -> usize {
         self.limit
             .unwrap_or_else(|| self.collection.context.shared.limits.page_size())
     }
 
-    async fn page_of<R>(
-        &self,
-        limit: usize,
-        read: impl Fn(&Collection<T>, &Model, RawDocument, Option<&Arc<SourceFilter>>) -> Result<R>,
-    ) -> Result<Page<T, R>> {
+    async fn page_of<R>(&self, limit: usize, read: Read<T, R>) -> Result<Page<T, R>> {
         let (model, selection) = self.collection.selected(Operation::Find)?;
-        if !(1..=MAX_PAGE).contains(&limit) {
-            return Err(Error::invalid(format!(
-                "a page has 1 to {MAX_PAGE} documents, not {limit}"
-            )))
-            .at(Operation::Find, model);
-        }
-        let request = FindRequest {
+        let found = self.raw_page(model, selection.as_ref(), limit).await?;
+        let documents = found
+            .documents
+            .into_iter()
+            .map(|document| read(&self.collection, model, document, selection.as_ref()))
+            .collect::<Result<Vec<_>>>()?;
+        let next = found.next.map(|cursor| self.at(PageStart::After(cursor)));
+        let previous = found
+            .previous
+            .map(|cursor| self.at(PageStart::Before(cursor)));
+        Ok(Page::new(documents, next, previous, found.total))
+    }
+
+    /// One page as the store hands it out.
+    pub(crate) async fn raw_page(
+        &self,
+        model: &Arc<Model>,
+        selection: Option<&Arc<SourceFilter>>,
+        limit: usize,
+    ) -> Result<store::Page> {
+        let request = self.page_request(model, selection, limit)?;
+        let found = self.collection.context.store.find(request).await;
+        #[cfg(feature = "signed-cursors")]
+        let found = found.and_then(|mut page| self.collection.sign(&mut page).map(|()| page));
+        found.at(Operation::Find, model)
+    }
+
+    pub(crate) fn page_request(
+        &self,
+        model: &Arc<Model>,
+        selection: Option<&Arc<SourceFilter>>,
+        limit: usize,
+    ) -> Result<FindRequest> {
+        let allowed = in_range("page has a limit of", limit, MAX_PAGE);
+        let allowed = allowed.and_then(|()| self.collection.admit(self.start.cursor()));
+        allowed.at(Operation::Find, model)?;
+        Ok(FindRequest {
             model: model.clone(),
             filter: self.filter.clone(),
             sort: self.sort.clone(),
             limit,
             offset: self.offset,
             start: self.start.clone(),
-            source: source_of(selection.as_ref()),
-            routing: self.routing_of(model)?,
+            source: source_of(selection),
+            routing: self.routing_of(Operation::Find, model)?,
             total: self.total,
-        };
-        let found = self.collection.context.store.find(request).await;
-        let store::Page {
-            documents,
-            next,
-            previous,
-            total,
-            ..
-        } = found.at(Operation::Find, model)?;
-        let documents = documents
-            .into_iter()
-            .map(|document| read(&self.collection, model, document, selection.as_ref()))
-            .collect::<Result<Vec<_>>>()?;
-        let page_at = |start| Self {
+        })
+    }
+
+    /// The same question from another place on.
+    pub(crate) fn at(&self, start: PageStart) -> Self {
+        Self {
             offset: 0,
             start,
             ..self.clone()
-        };
-        let next = next.map(|cursor| page_at(PageStart::After(cursor)));
-        let previous = previous.map(|cursor| page_at(PageStart::Before(cursor)));
-        Ok(Page::new(documents, next, previous, total))
+        }
     }
 
-    fn routing_of(&self, model: &Model) -> Result<Option<Routing>> {
+    pub(crate) fn routing_of(
+        &self,
+        operation: Operation,
+        model: &Model,
+    ) -> Result<Option<Routing>> {
         match &self.routing {
             None => Ok(None),
             Some(Ok(routing)) => Ok(Some(routing.clone())),
-            Some(Err(message)) => Err(Error::invalid(&**message)).at(Operation::Find, model),
+            Some(Err(message)) => Err(Error::invalid(&**message)).at(operation, model),
         }
     }
 
     pub(crate) fn cursor(&self) -> Option<&Cursor> {
         self.start.cursor()
     }
+}
+
+/// How what the store hands out becomes what the caller holds.
+pub(crate) type Read<T, R> =
+    fn(&Collection<T>, &Model, RawDocument, Option<&Arc<SourceFilter>>) -> Result<R>;
+
+/// Makes a document that can be saved.
+pub(crate) fn adopted<T: Document>(
+    collection: &Collection<T>,
+    model: &Model,
+    document: RawDocument,
+    selection: Option<&Arc<SourceFilter>>,
+) -> Result<Versioned<T>> {
+    collection.adopt(model, document, selection.cloned())
+}
+
+/// Makes a value of another type.
+pub(crate) fn viewed<T, V: DeserializeOwned>(
+    _: &Collection<T>,
+    model: &Model,
+    document: RawDocument,
+    selection: Option<&Arc<SourceFilter>>,
+) -> Result<View<V>> {
+    view(model, document, selection.map(|selection| &**selection))
 }
 
 impl<T> Clone for Find<T> {
@@ -338,6 +336,8 @@ impl<T> Clone for Find<T> {
             start: self.start.clone(),
             routing: self.routing.clone(),
             total: self.total,
+            batch: self.batch,
+            streaming: self.streaming,
         }
     }
 }

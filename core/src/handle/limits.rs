@@ -78,7 +78,7 @@ impl Limits {
         self.stream_page
     }
 
-    /// Sets the [page of a stream](Self::stream_page), within 1 and [`MAX_PAGE`].
+    /// Sets the [piece of a stream](Self::stream_page), within 1 and [`MAX_PAGE`].
     #[must_use]
     pub fn with_stream_page(mut self, documents: usize) -> Self {
         self.stream_page = documents.clamp(1, MAX_PAGE);

@@ -7,19 +7,25 @@
 //! type's [`Document`] and the codec, and makes a [`Versioned`] of the reply. Conflict retry lives
 //! here and not in a layer, because it has to load again and run the caller's closure again.
 
+pub mod aggregate;
 mod bulk;
 mod codec;
 mod collection;
+mod computed;
 mod context;
+mod cursors;
 mod database;
 mod document;
+mod explain;
 mod field;
 mod find;
+mod group;
 mod key;
 mod lazy;
 mod limits;
 mod load;
 mod loader;
+mod matching;
 mod output;
 mod page;
 mod partial;
@@ -29,6 +35,7 @@ mod reference;
 mod retry;
 mod save;
 mod stamps;
+mod stream;
 mod transaction;
 mod turns;
 mod unknown;
@@ -45,16 +52,19 @@ pub use field::{
     kinds,
 };
 pub use find::Find;
+pub use group::{Group, GroupPage, Groups, Ranked};
 pub use key::IntoKey;
 pub use lazy::{Lazy, LazyProperty, Resolver};
 pub use limits::Limits;
 pub use loader::{Link, Links, Resolve};
+pub use matching::{MatchingProgress, MatchingStopped, MatchingSummary, WriteMatching};
 pub use output::{Output, output_json, to_output};
 pub use page::Page;
 pub use partial::{IntoFieldPath, IntoSelection};
 pub use reference::{Ref, ReferenceField, RefersTo};
 pub use retry::{RetryPolicy, retry_on_conflict};
 pub use save::{Deleted, Saved};
+pub use stream::Streaming;
 pub use transaction::{TransactionOptions, Tx};
 pub use versioned::Versioned;
 pub use view::View;

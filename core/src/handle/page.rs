@@ -64,10 +64,6 @@ impl<T: Document, R> Page<T, R> {
     pub fn total(&self) -> Option<TotalCount> {
         self.total
     }
-
-    pub(crate) fn into_parts(self) -> (Vec<R>, Option<Find<T>>) {
-        (self.documents, self.next)
-    }
 }
 
 impl<T: Document> Page<T, Versioned<T>> {

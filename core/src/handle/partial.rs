@@ -152,6 +152,14 @@ impl Selection {
             Self::Wrong(message) => Err(Error::invalid(&**message)),
         }
     }
+
+    /// The selection of a question that was put, so that it is known to be understood.
+    pub(crate) fn known(&self) -> Option<&Arc<SourceFilter>> {
+        match self {
+            Self::Some(source) => Some(source),
+            Self::All | Self::Wrong(_) => None,
+        }
+    }
 }
 
 fn complete(selection: impl IntoSelection, key_fields: &[&str]) -> Result<SourceFilter> {

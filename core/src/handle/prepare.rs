@@ -3,6 +3,7 @@
 
 use super::codec::same_encoding;
 use super::collection::Collection;
+use super::computed::take_over;
 use super::document::Document;
 use super::partial::changes;
 use super::save::{Saved, saved_as, version_of};
@@ -17,10 +18,10 @@ use crate::store::{Receipt, Stamping, Stamps, Write};
 /// What a value becomes when its write succeeds.
 pub(crate) struct Pending {
     /// The body as the store will hold it, or the selected part of it.
-    stored: Body,
+    pub(super) stored: Body,
     /// What the value encodes to with the stamps.
-    known: Body,
-    stamps: Stamps,
+    pub(super) known: Body,
+    pub(super) stamps: Stamps,
 }
 
 impl<T: Document> Collection<T> {
@@ -44,7 +45,8 @@ impl<T: Document> Collection<T> {
             known: body.clone(),
             stamps,
         };
-        Ok((Write::put(key, body, expected), pending))
+        let write = self.computing(model, Write::put(key, body, expected))?;
+        Ok((write, pending))
     }
 
     /// Encodes the changes of a loaded document; `None` if there are none.
@@ -81,13 +83,13 @@ impl<T: Document> Collection<T> {
                 true => known.clone(),
                 false => Body::encode(&**document)?,
             };
-            if origin.is::<T>(&encoded)? {
+            if origin.is::<T>(&encoded)? && self.computed.is_empty() {
                 return Ok(None);
             }
         }
         check_same_key(&key, &T::key(document)?)?;
         let stored = stored_form::<T>(model, origin, known.clone())?;
-        let write = Write::put(key, stored.clone(), expected);
+        let write = self.computing(model, Write::put(key, stored.clone(), expected))?;
         let pending = Pending {
             stored,
             known,
@@ -106,11 +108,11 @@ impl<T: Document> Collection<T> {
         let Some(selection) = origin.selection.as_deref() else {
             return Ok(None);
         };
-        if origin.is::<T>(&encoded)? {
+        if origin.is::<T>(&encoded)? && self.computed.is_empty() {
             return Ok(None);
         }
         let patch = changes(origin.known::<T>()?, &encoded, selection)?;
-        if patch.is_empty() {
+        if patch.is_empty() && self.computed.is_empty() {
             return Ok(None);
         }
         // A computed key may need what was not loaded: what counts is that it did not change.
@@ -124,6 +126,7 @@ impl<T: Document> Collection<T> {
         let known = stamps::encode_with(&mut **document, stamps)?;
         let stored = stored_form::<T>(model, document.origin(), known.clone())?;
         let write = Write::patch(document.key().clone(), patch, document.version());
+        let write = self.computing(model, write)?;
         let pending = Pending {
             stored,
             known,
@@ -140,12 +143,19 @@ impl<T: Document> Collection<T> {
         expected: Expected,
     ) -> Result<Write> {
         model.check_key(&key)?;
-        patch.check()?;
+        if self.computed.is_empty() {
+            patch.check()?;
+        }
+        let patch = self.stamped_patch(model, patch)?;
+        self.computing(model, Write::patch(key, patch, expected))
+    }
+
+    /// A patch with the time of the change, where the handle stamps.
+    pub(crate) fn stamped_patch(&self, model: &Model, patch: Patch) -> Result<Patch> {
         check_key_fields(&patch, T::key_fields())?;
         let clock = &*self.context.shared.clock;
         let stamps = stamps::of_patch(model, self.context.stamping(), clock);
-        let patch = stamps::onto_patch(patch, model, stamps);
-        Ok(Write::patch(key, patch, expected))
+        Ok(stamps::onto_patch(patch, model, stamps))
     }
 
     /// Makes of a saved document what the store made of it.
@@ -158,14 +168,21 @@ impl<T: Document> Collection<T> {
         let version = version_of(receipt).map_err(|e| e.with_key(document.key().clone()))?;
         let selection = document.origin().selection.clone();
         let created = document.origin().created;
-        let mut origin = self.settle(&mut **document, pending, receipt);
+        let pending = take_over(&mut **document, pending, receipt, selection.as_ref());
+        let mut origin = self.stamped(&mut **document, pending, receipt);
         origin.created = origin.created.or(created);
         document.settle(version, origin.selected(selection));
         Ok(saved_as(receipt, version))
     }
 
-    /// Writes the stamps of a successful write into its value, and tells what it is saved as.
+    /// Writes what a successful put made, by functions and stamps, into its value, and tells what
+    /// it is saved as.
     pub(crate) fn settle(&self, value: &mut T, pending: Pending, receipt: &Receipt) -> Origin {
+        let pending = take_over(value, pending, receipt, None);
+        self.stamped(value, pending, receipt)
+    }
+
+    fn stamped(&self, value: &mut T, pending: Pending, receipt: &Receipt) -> Origin {
         let Pending {
             stored,
             known,

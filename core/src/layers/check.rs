@@ -18,11 +18,11 @@ use super::call::Subject;
 use super::{Call, Enter, Intercept, Reply, Request};
 use crate::error::{Error, Result};
 use crate::model::{Expected, Model, Routing, in_range};
-use crate::query::{Aggregation, Filter, Sort};
+use crate::query::{Aggregation, Filter, FunctionName, Sort};
 use crate::store::{
-    Action, AggregateRequest, BulkItem, BulkRequest, Capabilities, CountRequest, EnsureRequest,
-    ExplainRequest, FindRequest, FunctionSupport, GroupRequest, LoadRequest, MAX_GROUPS, MAX_PAGE,
-    MatchingAction, MatchingRequest, PageStart, ScanRequest, Write,
+    Action, AggregateRequest, BulkItem, BulkRequest, Capabilities, Computed, CountRequest,
+    EnsureRequest, ExplainRequest, FindRequest, FunctionSupport, GroupRequest, LoadRequest,
+    MAX_GROUPS, MAX_PAGE, MatchingAction, MatchingRequest, PageStart, ScanRequest, Write,
 };
 
 /// Refuses requests that are wrong in themselves or that the store cannot carry out, and tells
@@ -111,11 +111,19 @@ fn load(request: &LoadRequest, can: &Capabilities) -> Result<()> {
 
 fn write(model: &Model, write: &Write, can: &Capabilities) -> Result<()> {
     model.check_key(&write.key)?;
+    write.check_computed(model)?;
+    let calls = write.computed.iter().filter_map(Computed::call);
+    calls
+        .flat_map(crate::query::Call::names)
+        .try_for_each(|name| has_function(name, can))?;
     match &write.action {
         Action::Put(body) => at_most("body", "bytes", body.len(), can.max_body_bytes),
         Action::Patch(patch) => {
             not_absent(write.expected, "patch")?;
-            patch.check()
+            match write.computed.is_empty() {
+                true => patch.check(),
+                false => patch.check_changes(),
+            }
         }
         Action::Delete => not_absent(write.expected, "delete"),
     }
@@ -295,20 +303,25 @@ fn needs(filter: &Filter, can: &Capabilities) -> Result<()> {
             )?;
             needs(filter, can)
         }
-        Filter::Call { call, .. } => call.names().into_iter().try_for_each(|name| {
-            let known = match &can.functions {
-                FunctionSupport::None => false,
-                FunctionSupport::Registered(names) => names.contains(name),
-                FunctionSupport::Server => true,
-            };
-            granted(known, format_args!("the function {name}"))
-        }),
+        Filter::Call { call, .. } => call
+            .names()
+            .into_iter()
+            .try_for_each(|name| has_function(name, can)),
         Filter::Native(native) => granted(
             can.native_filters && native.engine == can.engine,
             format_args!("native conditions of {}", native.engine),
         ),
         _ => Ok(()),
     }
+}
+
+fn has_function(name: &FunctionName, can: &Capabilities) -> Result<()> {
+    let known = match &can.functions {
+        FunctionSupport::None => false,
+        FunctionSupport::Registered(names) => names.contains(name),
+        FunctionSupport::Server => true,
+    };
+    granted(known, format_args!("the function {name}"))
 }
 
 fn granted(capability: bool, feature: impl fmt::Display) -> Result<()> {
@@ -374,6 +387,13 @@ mod tests {
         Write::put(key(id), counter(0), Expected::Any)
     }
 
+    fn computing(write: Write, field: &str) -> Write {
+        write.compute(
+            field.parse().unwrap(),
+            crate::query::Call::new("f").unwrap(),
+        )
+    }
+
     /// Runs a call against a store that refuses to be called, and hands out the refusal.
     async fn refused(
         change: impl FnOnce(&mut Capabilities),
@@ -395,6 +415,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn functions_that_the_store_lacks_are_not_called() {
+        let error = refused(
+            |_| {},
+            async |store| {
+                let request = SaveRequest::new(users(), computing(put("a"), "email"));
+                store.save(request).await.map(drop)
+            },
+        )
+        .await;
+        says(&error, ErrorKind::Unsupported, "the function f");
+        let error = refused(
+            |_| {},
+            async |store| {
+                let items = vec![put("a").into(), computing(put("b"), "email").into()];
+                store.bulk(BulkRequest::new(users(), items)).await.map(drop)
+            },
+        )
+        .await;
+        says(&error, ErrorKind::Unsupported, "the function f");
+        assert_eq!(error.key(), Some(&key("b")));
+    }
+
+    #[tokio::test]
     async fn writes_that_make_no_sense_never_reach_the_adapter() {
         let routed = Key::routed("eu", "ada").unwrap();
         let patch = Patch::new().unset("a".parse().unwrap());
@@ -411,6 +454,15 @@ mod tests {
             (
                 Write::patch(key("a"), Patch::new(), Expected::Any),
                 "no changes",
+            ),
+            (
+                computing(Write::delete(key("a"), Expected::Any), "email"),
+                "a delete cannot compute field email",
+            ),
+            (computing(put("a"), "z"), "z"),
+            (
+                computing(computing(put("a"), "email"), "email"),
+                "computed twice",
             ),
         ];
         for (write, text) in writes {

@@ -1,6 +1,6 @@
 //! The committed state and the writers' turn.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::state::State;
 use super::transaction::Scope;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Operation, Result};
-use crate::model::{Timestamp, Version};
+use crate::model::Timestamp;
 use crate::query::Functions;
 use crate::store::{Capabilities, FunctionSupport};
 
@@ -30,15 +30,11 @@ pub(super) struct Shared {
     capabilities: Capabilities,
 }
 
-/// What a call needs besides the documents: the time, the version of a new document, and the
-/// functions that filters call.
+/// What a call needs besides the documents: the time, and the functions that filters call.
 #[derive(Debug)]
 pub(super) struct Moment {
     clock: Arc<dyn Clock>,
     functions: Functions,
-    /// The incarnation of the next document created. It starts at random, so that the versions of
-    /// another store do not match, and goes up, so that no id gets one twice.
-    incarnation: AtomicU32,
 }
 
 impl Moment {
@@ -48,10 +44,6 @@ impl Moment {
 
     pub(super) fn functions(&self) -> &Functions {
         &self.functions
-    }
-
-    pub(super) fn first_version(&self) -> Version {
-        Version::first(self.incarnation.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -73,7 +65,6 @@ impl Shared {
         capabilities.groups = true;
         capabilities.scans = true;
         capabilities.matching_writes = true;
-        let [a, b, c, d, ..] = *uuid::Uuid::new_v4().as_bytes();
         Self {
             committed: RwLock::default(),
             turn: Arc::new(Semaphore::new(1)),
@@ -82,7 +73,6 @@ impl Shared {
             moment: Moment {
                 clock: options.clock,
                 functions: options.functions,
-                incarnation: AtomicU32::new(u32::from_le_bytes([a, b, c, d])),
             },
             wait: options.wait,
             capabilities,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::collection::{Collection, Stored};
 use super::shared::Moment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Body, Key};
-use crate::store::{Action, BulkItem, Effect, Intent, Receipt, Write};
+use crate::model::{Body, Key, Version};
+use crate::store::{Action, BulkItem, Effect, Intent, Made, Receipt, Write};
 
 /// What stood under a key before a write, so that an atomic bulk can put it back.
 struct Undo<'a> {
@@ -46,14 +46,24 @@ impl Collection {
             let undo = Undo { key, before };
             return Ok((Receipt::without_version(effect), Some(undo)));
         };
+        let (body, made) = if write.computed.is_empty() {
+            (body, Made::new())
+        } else {
+            let mut write = write.clone();
+            write.make_ready(moment.functions(), &self.model)?;
+            write.computed_onto(body)?
+        };
         let version = match actual {
             Some(actual) => actual.next()?,
-            None => moment.first_version(),
+            None => Version::created(),
         };
         let after = Stored::new(version, body, write.write_id, moment.now());
         let before = self.replace(key, Some(Arc::new(after)))?;
         let undo = Undo { key, before };
-        Ok((Receipt::written(effect, version), Some(undo)))
+        Ok((
+            Receipt::written(effect, version).with_made(made),
+            Some(undo),
+        ))
     }
 
     fn item<'a>(

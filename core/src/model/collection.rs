@@ -196,6 +196,8 @@ pub struct Model {
     updated: Option<FieldPath>,
     #[serde(default)]
     unknown: UnknownFields,
+    #[serde(skip)]
+    of_objects: bool,
 }
 
 impl Model {
@@ -273,7 +275,15 @@ impl Model {
             created: None,
             updated: None,
             unknown: self.unknown,
+            of_objects: true,
         })
+    }
+
+    /// Whether this is the model of the objects of a nested field, made by
+    /// [`of_nested`](Self::of_nested), and not of documents.
+    #[must_use]
+    pub fn is_of_objects(&self) -> bool {
+        self.of_objects
     }
 
     /// The field that holds the time of creation, if any.
@@ -477,6 +487,7 @@ impl ModelBuilder {
             created,
             updated,
             unknown: self.unknown,
+            of_objects: false,
         }))
     }
 }
@@ -499,6 +510,19 @@ mod tests {
             .unwrap();
         assert!(model.field("items.price").unwrap().many);
         assert!(!model.field("buyer.name").unwrap().many);
+    }
+
+    #[test]
+    fn the_model_of_objects_says_so() {
+        let model = Model::builder("orders")
+            .field(field("items", Kind::Nested))
+            .field(field("items.price", Kind::Float))
+            .build()
+            .unwrap();
+        let objects = model.of_nested(&"items".parse().unwrap()).unwrap();
+        assert!(objects.is_of_objects() && !model.is_of_objects());
+        let stored = serde_json::to_string(&*model).unwrap();
+        assert_eq!(serde_json::from_str::<Model>(&stored).unwrap(), *model);
     }
 
     #[test]

@@ -29,6 +29,11 @@ use crate::error::{Error, Result};
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The earliest: -9999-01-02T01:59:59Z.
+    pub const MIN: Self = Self(-377_705_023_201_000);
+    /// The latest: 9999-12-30T22:00:00Z.
+    pub const MAX: Self = Self(253_402_207_200_000);
+
     /// Checks and takes milliseconds since the epoch.
     ///
     /// # Errors
@@ -47,7 +52,7 @@ impl Timestamp {
 
     /// Milliseconds since the epoch.
     #[must_use]
-    pub fn as_millis(self) -> i64 {
+    pub const fn as_millis(self) -> i64 {
         self.0
     }
 
@@ -59,7 +64,7 @@ impl Timestamp {
             Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |m| -m),
         };
         // A clock outside the range is held at its edge; it cannot fail a write.
-        Self(millis.clamp(-377_705_023_201_000, 253_402_207_200_000))
+        Self(millis.clamp(Self::MIN.0, Self::MAX.0))
     }
 
     /// The time from `earlier` to this one, or zero if it is later.
@@ -125,8 +130,12 @@ mod tests {
         assert!("yesterday".parse::<Timestamp>().is_err());
         assert!("2018-02-30T00:00:00Z".parse::<Timestamp>().is_err());
         assert!(Timestamp::from_millis(i64::MAX).is_err());
-        assert!(Timestamp::from_millis(-377_705_023_201_000).is_ok());
-        assert!(Timestamp::from_millis(253_402_207_200_000).is_ok());
+        assert_eq!(Timestamp::MIN.to_string(), "-009999-01-02T01:59:59.000Z");
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00.000Z");
+        assert!(Timestamp::from_millis(Timestamp::MIN.0).is_ok());
+        assert!(Timestamp::from_millis(Timestamp::MIN.0 - 1).is_err());
+        assert!(Timestamp::from_millis(Timestamp::MAX.0).is_ok());
+        assert!(Timestamp::from_millis(Timestamp::MAX.0 + 1).is_err());
         assert!(Timestamp::now() > t("2024-01-01T00:00:00Z"));
     }
 }

@@ -59,6 +59,30 @@ impl Scalar {
         }
     }
 
+    /// The value in the one form that all values equal to it have: a whole number is an integer
+    /// where `i64` holds it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use strongroom_core::model::Scalar;
+    ///
+    /// assert!(matches!(Scalar::from(-0.0).canonical(), Scalar::Integer(0)));
+    /// assert!(matches!(Scalar::from(1e300).canonical(), Scalar::Float(_)));
+    /// ```
+    #[must_use]
+    pub fn canonical(self) -> Self {
+        const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+        match self {
+            Self::Float(x) if x.fract() == 0.0 && (-BEYOND..BEYOND).contains(&x) => {
+                #[allow(clippy::cast_possible_truncation, reason = "whole and in range")]
+                let whole = x as i64;
+                Self::Integer(whole)
+            }
+            other => other,
+        }
+    }
+
     /// A name of the value's type, for messages.
     #[must_use]
     pub fn type_name(&self) -> &'static str {

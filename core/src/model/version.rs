@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::WriteId;
 use crate::error::{Error, Result};
 
 /// The version of a document: compared for equality only, with one text form.
@@ -42,8 +45,31 @@ const REVISION_BITS: u32 = 32;
 const REVISION_MASK: i64 = (1 << REVISION_BITS) - 1;
 
 impl Version {
-    /// Revision 1 of a new incarnation. Of `incarnation` 31 bits are used; draw it at random each
-    /// time an id is created.
+    /// The version of a document that is created now: revision 1 of a new incarnation.
+    ///
+    /// A process draws its first incarnation at random and goes up from there: no two among
+    /// 2,147,483,648 in a row are alike, and those of another process match by chance only.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use strongroom_core::model::Version;
+    ///
+    /// let (one, other) = (Version::created(), Version::created());
+    /// assert_ne!(one, other);
+    /// assert_eq!(other.revision(), Some(1));
+    /// ```
+    #[must_use]
+    pub fn created() -> Self {
+        static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| {
+            let [a, b, c, d, ..] = *WriteId::random().as_bytes();
+            AtomicU32::new(u32::from_le_bytes([a, b, c, d]))
+        });
+        Self::first(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Revision 1 of this incarnation, of which 31 bits are used. Stores that create documents
+    /// take [`created`](Self::created).
     #[must_use]
     pub fn first(incarnation: u32) -> Self {
         let upper = i64::from(incarnation & 0x7fff_ffff) << REVISION_BITS;

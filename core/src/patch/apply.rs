@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::model::{Body, FieldPath, Scalar};
 
 impl Patch {
-    /// Applies the changes in order and hands out the new body; the old one is as it was.
+    /// Applies the changes in order and hands out the new body; the old one is as it was. Without
+    /// changes the new one equals it.
     ///
     /// # Errors
     ///
@@ -23,7 +24,7 @@ impl Patch {
     /// not an array, a path leads through something that is not an object; or if the outcome
     /// breaks a limit of [`Body::parse`].
     pub fn apply(&self, body: &Body) -> Result<Body> {
-        self.check()?;
+        self.check_changes()?;
         let mut object = body.to_object()?;
         for change in &self.changes {
             apply_change(&mut object, change)?;

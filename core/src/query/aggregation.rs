@@ -46,7 +46,8 @@ pub enum Aggregation {
         /// The field.
         field: FieldPath,
     },
-    /// The sum of all values, as `f64`.
+    /// The sum of all values, as `f64`. In which order they are added is left to the engine: where
+    /// a sum on the way leaves the range of `f64`, the outcome is infinite or no number.
     Sum {
         /// The field.
         field: FieldPath,
@@ -78,7 +79,9 @@ pub enum Aggregation {
         within: Aggregations,
     },
     /// A bucket for each interval of a number: the one of `value` begins at
-    /// `floor((value - offset) / interval) * interval + offset`.
+    /// `floor((value - offset) / interval) * interval + offset`, computed in `f64`. A value whose
+    /// bucket begins at no finite number fails the request with `Invalid`, as more than
+    /// [`MAX_BUCKETS`] buckets do: none is left out in silence.
     Histogram {
         /// The field.
         field: FieldPath,
@@ -89,7 +92,9 @@ pub enum Aggregation {
         /// What is computed in each bucket.
         within: Aggregations,
     },
-    /// A bucket for each interval of a timestamp, in UTC.
+    /// A bucket for each interval of a timestamp, in UTC. Whole numbers that are no
+    /// [`Timestamp`](crate::model::Timestamp) fall into none. More than [`MAX_BUCKETS`] buckets
+    /// fail the request with `Invalid`.
     DateHistogram {
         /// The field.
         field: FieldPath,
@@ -182,6 +187,14 @@ impl Aggregation {
             | Self::Nested { within, .. } => Some(within),
             _ => None,
         }
+    }
+
+    /// Where the bucket of a histogram begins that a value falls into. It may be no finite number
+    /// for values and intervals of very different size.
+    #[must_use]
+    pub fn bucket_begin(value: f64, interval: f64, offset: f64) -> f64 {
+        // Adding zero makes a negative zero a positive one.
+        ((value - offset) / interval).floor() * interval + offset + 0.0
     }
 
     /// Checks aggregations against a model and the limits.
@@ -427,6 +440,15 @@ mod tests {
         assert_eq!(fixed.floor(-1), Some(-10));
         assert_eq!(fixed.floor(10), Some(10));
         assert_eq!(fixed.floor(i64::MAX), None);
+    }
+
+    #[test]
+    fn buckets_of_numbers() {
+        assert_eq!(Aggregation::bucket_begin(-0.5, 1.0, 0.0), -1.0);
+        assert_eq!(Aggregation::bucket_begin(9.75, 2.5, 1.0), 8.5);
+        assert!(Aggregation::bucket_begin(-0.0, 1.0, 0.0).is_sign_positive());
+        assert!(Aggregation::bucket_begin(f64::MAX, 0.5, 0.0).is_infinite());
+        assert!(Aggregation::bucket_begin(f64::MAX, 1.0, -f64::MAX).is_infinite());
     }
 
     #[test]

@@ -14,6 +14,10 @@ use crate::model::{CollectionName, Key, Routing, Scalar};
 /// Longest text form of a cursor that is looked at.
 const MAX_CURSOR_BYTES: usize = 16 * 1024;
 const FORMAT: &str = "1.";
+const SIGNED_FORMAT: &str = "2.";
+
+/// What a [key](super::CursorKey) makes of a cursor.
+pub(super) type Signature = [u8; 32];
 
 /// The place of one document in the order of one query.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,11 +31,13 @@ pub struct Position {
 /// An opaque mark of where a page ended.
 ///
 /// It belongs to one query: the same collection, filter, sort and routing. Its text form is safe
-/// in URLs; it is not secret and not signed, so it can show sort values to who holds it.
+/// in URLs. It is not secret, so it can show sort values to who holds it, and it is signed only by
+/// a database that has a `CursorKey` (feature `signed-cursors`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cursor {
     position: Position,
     query: u64,
+    signature: Option<Signature>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -54,7 +60,33 @@ impl Cursor {
         Self {
             position,
             query: fingerprint(collection, filter, sort, routing),
+            signature: None,
         }
+    }
+
+    /// Whether it carries a signature, true or false.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        self.signature.is_some()
+    }
+
+    #[cfg(feature = "signed-cursors")]
+    pub(super) fn signature(&self) -> Option<&Signature> {
+        self.signature.as_ref()
+    }
+
+    #[cfg(feature = "signed-cursors")]
+    pub(super) fn signed(mut self, signature: Signature) -> Self {
+        self.signature = Some(signature);
+        self
+    }
+
+    /// What its text form tells, without signature.
+    pub(super) fn payload(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(&Wire {
+            p: self.position.clone(),
+            q: self.query,
+        })
     }
 
     /// The position, if the cursor belongs to this query.
@@ -101,13 +133,18 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let wire = Wire {
-            p: self.position.clone(),
-            q: self.query,
+        let mut bytes = self.payload().map_err(|_| fmt::Error)?;
+        let format = match &self.signature {
+            Some(signature) => {
+                bytes.extend(signature);
+                SIGNED_FORMAT
+            }
+            None => {
+                bytes.extend(fnv1a(&bytes).to_le_bytes());
+                FORMAT
+            }
         };
-        let mut bytes = serde_json::to_vec(&wire).map_err(|_| fmt::Error)?;
-        bytes.extend(fnv1a(&bytes).to_le_bytes());
-        write!(f, "{FORMAT}{}", URL_SAFE_NO_PAD.encode(bytes))
+        write!(f, "{format}{}", URL_SAFE_NO_PAD.encode(bytes))
     }
 }
 
@@ -122,16 +159,26 @@ impl FromStr for Cursor {
                 text.len()
             )));
         }
-        let encoded = text.strip_prefix(FORMAT).ok_or_else(broken)?;
+        let (encoded, is_signed) = match text.strip_prefix(FORMAT) {
+            Some(encoded) => (encoded, false),
+            None => (text.strip_prefix(SIGNED_FORMAT).ok_or_else(broken)?, true),
+        };
         let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| broken())?;
-        let (json, sum) = bytes.split_last_chunk::<8>().ok_or_else(broken)?;
-        if u64::from_le_bytes(*sum) != fnv1a(json) {
-            return Err(broken());
-        }
+        let (json, signature) = if is_signed {
+            let (json, signature) = bytes.split_last_chunk().ok_or_else(broken)?;
+            (json, Some(*signature))
+        } else {
+            let (json, sum) = bytes.split_last_chunk::<8>().ok_or_else(broken)?;
+            if u64::from_le_bytes(*sum) != fnv1a(json) {
+                return Err(broken());
+            }
+            (json, None)
+        };
         let wire: Wire = serde_json::from_slice(json).map_err(|e| broken().with_source(e))?;
         Ok(Self {
             position: wire.p,
             query: wire.q,
+            signature,
         })
     }
 }

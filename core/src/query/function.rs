@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::values::FieldReader;
@@ -77,6 +79,13 @@ impl FromStr for FunctionName {
 impl Serialize for FunctionName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for FunctionName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::new(name).map_err(|e| D::Error::custom(e.message()))
     }
 }
 
@@ -221,25 +230,109 @@ impl Call {
         names
     }
 
-    /// Calls the function for a document.
+    /// Makes the call ready to be evaluated for many documents of one collection.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, naming the field, if the model does not declare one that is an argument.
+    pub fn compile(&self, model: &Model) -> Result<CompiledCall> {
+        let arguments = self.arguments.iter().map(|argument| {
+            Ok(match argument {
+                Argument::Value(value) => CompiledArgument::Value(value.clone()),
+                Argument::Field(path) => CompiledArgument::Field(FieldReader::new(model, path)?),
+                Argument::Call(call) => CompiledArgument::Call(call.compile(model)?),
+            })
+        });
+        Ok(CompiledCall {
+            function: self.function.clone(),
+            arguments: arguments.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Calls the function for a document. For many documents, [`compile`](Self::compile) it once.
     ///
     /// # Errors
     ///
     /// `Unsupported` if there is no such function, `Invalid` if it fails, and as for
-    /// [`check`](Self::check).
+    /// [`compile`](Self::compile).
     pub fn evaluate(
         &self,
         functions: &Functions,
         model: &Model,
         object: &Map<String, Value>,
     ) -> Result<Option<Scalar>> {
+        self.compile(model)?.evaluate(functions, object)
+    }
+}
+
+/// A [`Call`] that is ready to be evaluated for many documents of one collection.
+///
+/// It needs no model any more and can be encoded, so that an engine can be handed it as a value.
+///
+/// # Examples
+///
+/// ```
+/// use strongroom_core::model::{FieldDeclaration, Kind, Model, Scalar};
+/// use strongroom_core::query::{Call, Functions};
+///
+/// let model = Model::builder("users")
+///     .field(FieldDeclaration::new("logins".parse()?, Kind::Integer))
+///     .build()?;
+/// let functions = Functions::new().with("twice", |arguments| match arguments {
+///     [Some(Scalar::Integer(n))] => Ok(Some(Scalar::from(n * 2))),
+///     _ => Ok(None),
+/// })?;
+/// let twice = Call::new("twice")?.field("logins".parse()?).compile(&model)?;
+/// let body = serde_json::json!({"logins": 4});
+/// let made = twice.evaluate(&functions, body.as_object().unwrap())?;
+/// assert_eq!(made, Some(Scalar::from(8)));
+/// # Ok::<(), strongroom_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CompiledCall {
+    function: FunctionName,
+    arguments: Vec<CompiledArgument>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CompiledArgument {
+    Value(Scalar),
+    Field(FieldReader),
+    Call(CompiledCall),
+}
+
+impl CompiledCall {
+    /// The function's name.
+    #[must_use]
+    pub fn function(&self) -> &FunctionName {
+        &self.function
+    }
+
+    /// Whether the call, or one within it, looks at a field of the document.
+    #[must_use]
+    pub fn reads_fields(&self) -> bool {
+        self.arguments.iter().any(|argument| match argument {
+            CompiledArgument::Value(_) => false,
+            CompiledArgument::Field(_) => true,
+            CompiledArgument::Call(call) => call.reads_fields(),
+        })
+    }
+
+    /// Calls the function for a document.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Functions::call`], of the function and of those in the arguments.
+    pub fn evaluate(
+        &self,
+        functions: &Functions,
+        object: &Map<String, Value>,
+    ) -> Result<Option<Scalar>> {
         let arguments = self.arguments.iter().map(|argument| match argument {
-            Argument::Value(value) => Ok(Some(value.clone())),
-            Argument::Field(path) => {
-                let reader = FieldReader::new(model, path)?;
-                Ok(reader.values(object).into_iter().next())
-            }
-            Argument::Call(call) => call.evaluate(functions, model, object),
+            CompiledArgument::Value(value) => Ok(Some(value.clone())),
+            CompiledArgument::Field(reader) => Ok(reader.first_value(object)),
+            CompiledArgument::Call(call) => call.evaluate(functions, object),
         });
         functions.call(&self.function, &arguments.collect::<Result<Vec<_>>>()?)
     }
@@ -252,7 +345,9 @@ pub type Function = dyn Fn(&[Option<Scalar>]) -> Result<Option<Scalar>> + Send +
 ///
 /// A function is called with the arguments of the call, `None` for a field without a value. It
 /// should always make the same of the same arguments where it is called in filters; it runs on
-/// whichever thread the store works, and blocks it.
+/// whichever thread the store works, and blocks it. One that panics fails, and may be called again
+/// afterwards. A question calls it for the documents that it comes to look at, in no certain order,
+/// so one that fails for some documents fails some questions and not others.
 ///
 /// # Examples
 ///
@@ -309,7 +404,7 @@ impl Functions {
     /// # Errors
     ///
     /// `Unsupported`, naming the function, if there is none of this name; `Invalid`, naming it, if
-    /// it fails or makes a number that is not finite.
+    /// it fails, panics, or makes a number that is not finite.
     pub fn call(
         &self,
         name: &FunctionName,
@@ -323,7 +418,10 @@ impl Functions {
             let message = format!("function {name} failed: {}", e.message());
             Error::new(ErrorKind::Invalid, message).with_source(e)
         };
-        match function(arguments).map_err(failed)? {
+        // A panic would otherwise unwind through the store, and leave its locks poisoned.
+        let made = catch_unwind(AssertUnwindSafe(|| function(arguments)))
+            .map_err(|_| Error::invalid(format!("function {name} panicked")))?;
+        match made.map_err(failed)? {
             Some(Scalar::Float(x)) if !x.is_finite() => Err(Error::invalid(format!(
                 "function {name} made {x}, which is not a finite number"
             ))),
@@ -335,5 +433,47 @@ impl Functions {
 impl fmt::Debug for Functions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.names()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{FieldDeclaration, Kind};
+    use serde_json::json;
+
+    fn model() -> std::sync::Arc<Model> {
+        Model::builder("c")
+            .field(FieldDeclaration::new("a.b".parse().unwrap(), Kind::Integer))
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_compiled_call_is_the_same_after_it_was_encoded() {
+        let functions = Functions::new()
+            .with("shown", |arguments| {
+                let shown = format!("{arguments:?}");
+                Ok(Some(Scalar::from(shown.as_str())))
+            })
+            .unwrap();
+        let inner = Call::new("shown").unwrap().value("é\0\"").value(1.0);
+        let call = Call::new("shown").unwrap();
+        let call = call.value(-0.0).value(true).value(i64::MIN).value("1");
+        let call = call.field("a.b".parse().unwrap()).call(inner);
+        let compiled = call.compile(&model()).unwrap();
+        let encoded = serde_json::to_string(&compiled).unwrap();
+        let decoded: CompiledCall = serde_json::from_str(&encoded).unwrap();
+        for body in [json!({"a": {"b": 7}}), json!({"a": {"b": "x"}}), json!({})] {
+            let object = body.as_object().unwrap();
+            let made = decoded.evaluate(&functions, object).unwrap();
+            assert_eq!(made, compiled.evaluate(&functions, object).unwrap());
+            assert_eq!(made, call.evaluate(&functions, &model(), object).unwrap());
+        }
+        let unknown = Call::new("shown").unwrap().field("z".parse().unwrap());
+        assert!(unknown.compile(&model()).is_err());
+        for bad in [r#""lower case""#, r#""strongroom_call""#, r#""""#] {
+            assert!(serde_json::from_str::<FunctionName>(bad).is_err(), "{bad}");
+        }
     }
 }

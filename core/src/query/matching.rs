@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::values::{FieldReader, compare};
-use super::{Call, Filter, Functions, TextQuery, Wildcard};
+use super::{CompiledCall, Filter, Functions, TextQuery, Wildcard};
 use crate::error::{Error, Result};
 use crate::model::{Body, DocumentId, FieldPath, Key, Model, Scalar};
 
@@ -35,7 +35,6 @@ use crate::model::{Body, DocumentId, FieldPath, Key, Model, Scalar};
 pub struct Matcher {
     root: Node,
     functions: Functions,
-    model: Arc<Model>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,7 +47,7 @@ enum Node {
     Exists(FieldReader),
     Ids(Vec<DocumentId>),
     Nested(FieldReader, Box<Node>),
-    Call(Call, Scalar),
+    Call(CompiledCall, Scalar),
     All(Vec<Node>),
     Any(Vec<Node>),
     Not(Box<Node>),
@@ -82,7 +81,6 @@ impl Matcher {
         Ok(Self {
             root: compile(filter, scope)?,
             functions: Functions::new(),
-            model: Arc::clone(model),
         })
     }
 
@@ -142,7 +140,7 @@ impl Matcher {
                 false
             }
             Node::Call(call, equals) => {
-                let made = call.evaluate(&self.functions, &self.model, object)?;
+                let made = call.evaluate(&self.functions, object)?;
                 made.as_ref() == Some(equals)
             }
             Node::All(all) => {
@@ -202,7 +200,7 @@ fn compile(filter: &Filter, scope: Scope<'_>) -> Result<Node> {
             };
             Node::Nested(reader(field)?, Box::new(compile(filter, inner)?))
         }
-        Filter::Call { call, equals } => Node::Call(call.clone(), equals.clone()),
+        Filter::Call { call, equals } => Node::Call(call.compile(scope.model)?, equals.clone()),
         Filter::Native(native) => {
             return Err(Error::unsupported(format!(
                 "native conditions of {}",
@@ -230,7 +228,7 @@ fn within(leaf: &Value, bound: &Bound<Scalar>, side: Ordering) -> bool {
 mod tests {
     use super::*;
     use crate::model::{FieldDeclaration, Kind};
-    use crate::query::Words;
+    use crate::query::{Call, Words};
     use serde_json::json;
 
     fn model() -> Arc<Model> {

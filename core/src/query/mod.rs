@@ -35,6 +35,8 @@ mod aggregating;
 mod aggregation;
 mod check;
 mod cursor;
+#[cfg(feature = "signed-cursors")]
+mod cursor_key;
 mod filter;
 mod function;
 mod matching;
@@ -53,8 +55,12 @@ pub use aggregation::{
     MAX_TOP_HITS, TermsOrder,
 };
 pub use cursor::{Cursor, Position};
+#[cfg(feature = "signed-cursors")]
+pub use cursor_key::CursorKey;
 pub use filter::{Filter, Native};
-pub use function::{Argument, Call, Function, FunctionName, Functions, MAX_ARGUMENTS};
+pub use function::{
+    Argument, Call, CompiledCall, Function, FunctionName, Functions, MAX_ARGUMENTS,
+};
 pub use matching::Matcher;
 pub use ordering::Placer;
 pub use sort::{MissingValues, Order, Sort, SortTarget};

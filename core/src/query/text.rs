@@ -68,6 +68,18 @@ impl TextQuery {
         }
     }
 
+    /// A question for words that [`words`](Self::words) gave: they are taken as they are.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if there is none.
+    pub fn of_words(words: Vec<String>, mode: Words) -> Result<Self> {
+        if words.is_empty() {
+            return Err(Error::invalid("text is searched for no word"));
+        }
+        Ok(Self { words, mode })
+    }
+
     /// The words, in lower case; at least one.
     #[must_use]
     pub fn words(&self) -> &[String] {
@@ -135,6 +147,18 @@ mod tests {
         assert!(!matches("red fox", Words::Phrase, &["the red", "fox"]));
         assert!(!matches("red fox", Words::Phrase, &["fox red"]));
         assert!(!matches("fox", Words::Any, &[]));
+    }
+
+    #[test]
+    fn words_are_not_read_twice() {
+        let read = TextQuery::parse("İstanbul fox", Words::All).unwrap();
+        let again = TextQuery::of_words(read.words().to_vec(), Words::All).unwrap();
+        assert_eq!(again, read);
+        assert!(again.matches("fox in İSTANBUL"));
+        // The lower case of the first letter ends with a mark that is no letter.
+        let torn = TextQuery::parse(&read.words().join(" "), Words::All).unwrap();
+        assert!(!torn.matches("fox in İSTANBUL"));
+        assert!(TextQuery::of_words(Vec::new(), Words::Any).is_err());
     }
 
     #[test]

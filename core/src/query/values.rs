@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::Result;
@@ -21,7 +22,7 @@ use crate::model::{FieldPath, Kind, Model, Scalar};
 /// assert_eq!(values, [Scalar::from(2), Scalar::from(0.5)]);
 /// # Ok::<(), strongroom_core::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FieldReader {
     names: Vec<Box<str>>,
     kind: Kind,
@@ -119,6 +120,18 @@ impl FieldReader {
             false
         });
         best
+    }
+
+    /// The first value of the field that its kind takes.
+    pub(crate) fn first_value(&self, object: &Map<String, Value>) -> Option<Scalar> {
+        let mut first = None;
+        self.any_leaf(object, |leaf| {
+            if fits(self.kind, leaf) {
+                first = Scalar::from_json(leaf);
+            }
+            first.is_some()
+        });
+        first
     }
 
     /// All values of the field that its kind takes.

@@ -12,6 +12,7 @@
 mod aggregate;
 mod bulk;
 mod capabilities;
+mod computed;
 mod decide;
 mod explain;
 mod forward;
@@ -37,6 +38,7 @@ pub use aggregate::{
 };
 pub use bulk::{Bulk, BulkItem, BulkReply, BulkRequest};
 pub use capabilities::{Capabilities, FunctionSupport, Stamping};
+pub use computed::{Computed, Made};
 pub use decide::Intent;
 pub use explain::{ExplainRequest, ExplainedStatement, Explanation};
 pub use group::{Group, GroupRequest, Groups, MAX_GROUPS, Ranked, Ranking};

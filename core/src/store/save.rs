@@ -1,10 +1,11 @@
 //! One write and its receipt.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::computed::{Computed, Made};
 use crate::error::Result;
 use crate::model::{Body, Expected, Key, Model, Timestamp, Version, WriteId};
 use crate::patch::Patch;
@@ -31,6 +32,8 @@ pub struct Write {
     pub expected: Expected,
     /// The id of this write, kept with the document.
     pub write_id: WriteId,
+    /// The fields that functions make.
+    pub computed: Vec<Computed>,
 }
 
 impl Write {
@@ -42,6 +45,7 @@ impl Write {
             action,
             expected,
             write_id: WriteId::random(),
+            computed: Vec::new(),
         }
     }
 
@@ -128,7 +132,7 @@ pub struct Stamps {
 }
 
 /// The reply to a successful write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Receipt {
     /// What the write did.
@@ -138,6 +142,21 @@ pub struct Receipt {
     pub version: Option<Version>,
     /// The stamps that the store wrote, where it is the store that stamps.
     pub stamps: Stamps,
+    /// What functions made, in the order of the write's [computed fields](Write::computed).
+    pub made: Made,
+}
+
+/// What functions made stays out of it: it may be secret.
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let made: Vec<_> = self.made.iter().map(|(field, _)| field).collect();
+        f.debug_struct("Receipt")
+            .field("effect", &self.effect)
+            .field("version", &self.version)
+            .field("stamps", &self.stamps)
+            .field("made", &made)
+            .finish()
+    }
 }
 
 impl Receipt {
@@ -148,6 +167,7 @@ impl Receipt {
             effect,
             version: Some(version),
             stamps: Stamps::default(),
+            made: Made::new(),
         }
     }
 
@@ -158,6 +178,7 @@ impl Receipt {
             effect,
             version: None,
             stamps: Stamps::default(),
+            made: Made::new(),
         }
     }
 
@@ -165,6 +186,13 @@ impl Receipt {
     #[must_use]
     pub fn with_stamps(mut self, stamps: Stamps) -> Self {
         self.stamps = stamps;
+        self
+    }
+
+    /// Adds what functions made.
+    #[must_use]
+    pub fn with_made(mut self, made: Made) -> Self {
+        self.made = made;
         self
     }
 }

@@ -230,12 +230,12 @@ pub trait Search: Debug + Send + Sync {
     /// As said at the trait.
     async fn count(&self, request: CountRequest) -> Result<u64>;
 
-    /// Computes aggregations over what matches.
+    /// Computes aggregations over what matches, all of them over one state of the data.
     ///
     /// # Errors
     ///
-    /// `Invalid`, naming the aggregation, if it makes more than
-    /// [`MAX_BUCKETS`](crate::query::MAX_BUCKETS) buckets.
+    /// `Invalid`, naming the aggregation, if a histogram makes more than
+    /// [`MAX_BUCKETS`](crate::query::MAX_BUCKETS) buckets, or one that begins at no finite number.
     async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply>;
 
     /// Finds the first documents of each group.

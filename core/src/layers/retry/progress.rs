@@ -306,7 +306,7 @@ pub(super) fn receipt(
         }
         (Action::Put(_), _) => Effect::Replaced,
     };
-    let receipt = Receipt::written(effect, document.version);
+    let receipt = Receipt::written(effect, document.version).with_made(write.made_in(document));
     match stamping {
         Stamping::Handle => receipt,
         Stamping::Store => receipt.with_stamps(stamps(document, model)),

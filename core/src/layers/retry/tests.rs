@@ -322,6 +322,22 @@ async fn stamps_are_read_from_the_document() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_functions_made_is_read_from_the_document() {
+    let fake = FakeStore::new();
+    let store = wrap(&fake);
+    let body = Body::parse(r#"{"a":{"b":7}}"#).unwrap();
+    let call = crate::query::Call::new("f").unwrap();
+    let write = Write::put(key("a"), body, Expected::Absent)
+        .compute("a.b".parse().unwrap(), call.clone())
+        .compute("a.c".parse().unwrap(), call);
+    fake.script(steps([REPLY_LOST]));
+    let receipt = store.save(SaveRequest::new(model(), write)).await.unwrap();
+    let made: Vec<_> = receipt.made.iter().map(|(f, v)| (f.as_str(), v)).collect();
+    let null = serde_json::Value::Null;
+    assert_eq!(made, [("a.b", &serde_json::json!(7)), ("a.c", &null)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bulk_sends_only_what_is_left_again() {
     let fake = FakeStore::new();
     let store = wrap(&fake);

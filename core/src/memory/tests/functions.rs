@@ -90,3 +90,23 @@ async fn failures_are_told_and_nothing_is_written() {
     let count = CountRequest::new(model, call("even"));
     assert_eq!(kind(plain.count(count).await), Unsupported);
 }
+
+#[tokio::test]
+async fn a_panic_is_a_failure_and_leaves_the_store_sound() {
+    let functions = Functions::new().with("brittle", |_| panic!("it broke"));
+    let options = MemoryOptions::new().functions(functions.unwrap());
+    let store = MemoryStore::with_options(options);
+    let model = users();
+    let ensure = EnsureRequest::new(model.clone());
+    store.ensure(ensure).await.unwrap();
+    put(&store, &model, "a", "{}", Expected::Absent)
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let count = CountRequest::new(model.clone(), call("brittle"));
+        let error = store.count(count).await.unwrap_err();
+        assert_eq!(error.kind(), Invalid);
+        assert!(error.message().contains("brittle panicked"), "{error}");
+    }
+    assert!(load(&store, &model, "a").await.is_some());
+}

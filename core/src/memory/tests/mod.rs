@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod bulk;
+mod computed;
 mod functions;
 mod groups;
 mod matching;
