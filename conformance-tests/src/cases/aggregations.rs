@@ -276,13 +276,16 @@ pub(crate) async fn mixed_values(cx: &Context) -> Outcome {
         ("c", json!({"n": 2, "k": true, "b": "true", "at": 5})),
         (
             "d",
-            json!({"n": {"n": 9}, "k": {}, "b": [false], "at": [5, 6]}),
+            json!({"n": {"n": 9}, "k": {}, "b": false, "ats": [5, 6, "7", 1.5, null, 5]}),
         ),
         (
             "e",
-            json!({"n": [1, "1", null, true, [4]], "k": ["v", 1], "x": u64::MAX}),
+            json!({"x": u64::MAX, "ns": [1, "1", null, true, [4], 2.5], "tags": ["v", 1, ["w"]]}),
         ),
-        ("f", json!({"n": 1e300, "x": 2, "k": "V"})),
+        (
+            "f",
+            json!({"n": 1e300, "x": 2, "k": "V", "xs": ["a", 1, {}, false]}),
+        ),
     ])? {
         match docs
             .put(&at, &body, strongroom_core::model::Expected::Any)
@@ -296,11 +299,11 @@ pub(crate) async fn mixed_values(cx: &Context) -> Outcome {
     let both = both(docs, &kept).await?;
     let magnitude = answers::magnitude(kept.iter().map(|(_, body)| body));
     let model = both.docs.model();
-    for field in ["n", "x", "at"] {
+    for field in ["n", "x", "at", "ns", "xs", "ats"] {
         let request = AggregateRequest::new(model.clone(), Filter::all(), numbers(field)?);
         agree(&both, &request, magnitude).await?;
     }
-    for field in ["k", "n", "b", "at", "x"] {
+    for field in ["k", "n", "b", "at", "x", "tags", "ns", "xs", "ats"] {
         let asked = all([
             ("terms", terms(field, 100, TermsOrder::KeyAscending)?),
             (
