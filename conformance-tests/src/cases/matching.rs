@@ -76,13 +76,15 @@ pub(super) async fn all_steps(
 
 /// Documents `d00` and so on, of these bodies.
 async fn fill(docs: &Docs, bodies: &[Value]) -> Outcome<BTreeMap<Key, RawDocument>> {
+    let bodies = bodies.iter().enumerate();
+    let bodies = bodies.map(|(n, body)| Ok((key(&format!("d{n:02}"))?, body.clone())));
+    let versions = docs
+        .create_all(bodies.collect::<Outcome<Vec<_>>>()?)
+        .await?;
     let mut found = BTreeMap::new();
-    for (n, body) in bodies.iter().enumerate() {
-        let at = key(&format!("d{n:02}"))?;
-        docs.create(&at, body).await?;
+    for at in versions.into_keys() {
         found.insert(at.clone(), docs.present(&at).await?);
     }
-    docs.refresh().await?;
     Ok(found)
 }
 
@@ -350,7 +352,7 @@ pub(crate) async fn bad_requests_write_nothing(cx: &Context) -> Outcome {
     }
     let docs = cx.docs().await?;
     let before = fill(&docs, &[json!({"n": 1})]).await?;
-    let checked = cx.checked(&docs);
+    let checked = super::grants::never_asked(&docs);
     let good = step(&docs, Filter::all(), set("k", "bad")?, 10);
     let mut bad = Vec::new();
     for limit in [0, 10_001] {

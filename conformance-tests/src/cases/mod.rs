@@ -31,6 +31,7 @@ mod routing;
 mod savepoints;
 mod scans;
 mod schema;
+mod terms;
 mod transactions;
 mod typed;
 mod unique;
@@ -214,12 +215,10 @@ macro_rules! __with_cases {
                 metrics
                 of_nothing
                 mixed_values
-                terms_counts
-                terms_orders_and_sizes
-                terms_of_every_kind
                 filters_and_routing
                 bad_requests
             }
+            terms { counts orders_and_sizes of_every_kind }
             buckets {
                 histograms
                 date_histograms

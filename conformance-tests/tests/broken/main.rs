@@ -9,9 +9,11 @@
     reason = "this is test code, outside of the functions that clippy knows as tests"
 )]
 
+mod aggregates;
 mod bulks;
 mod loads;
 mod others;
+mod pages;
 mod transactions;
 mod writes;
 
