@@ -13,8 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use serde::{Deserialize, Serialize};
+use strongroom::handle::Stopped;
 use strongroom::handle::transfer::{
-    CopySummary, Difference, Existing, ImportSummary, Stopped, copy_collection,
+    CopySummary, Difference, Existing, ImportSummary, copy_collection,
 };
 use strongroom::prelude::*;
 use strongroom::{Operation, Result};
