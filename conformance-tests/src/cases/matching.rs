@@ -98,6 +98,33 @@ fn increment(path: &str) -> Outcome<MatchingAction> {
     Ok(MatchingAction::Patch(patch))
 }
 
+pub(crate) async fn sent_again_writes_what_is_left(cx: &Context) -> Outcome {
+    if !granted(cx)? {
+        return Ok(());
+    }
+    let docs = cx.docs().await?;
+    let bodies: Vec<Value> = (0..6).map(|n| json!({"n": n})).collect();
+    fill(&docs, &bodies).await?;
+    let request = step(&docs, Filter::exists("n")?, increment("n")?, 4);
+    let reply = write(&docs, &request).await.during("a step")?;
+    check_eq!(reply.written, 4, "documents that the step wrote");
+    // As one whose reply was lost: what it wrote carries its id.
+    let reply = write(&docs, &request)
+        .await
+        .during("the same step, sent again")?;
+    check_eq!(
+        reply.written,
+        2,
+        "documents that the step wrote when sent again"
+    );
+    check_eq!(reply.next, None, "where a step behind the last goes on");
+    for n in 0..6 {
+        let after = value_of(&docs.present(&key(&format!("d{n:02}"))?).await?)?;
+        check_eq!(after, json!({"n": n + 1}), "document {n}, written once");
+    }
+    Ok(())
+}
+
 pub(crate) async fn patches_each_document_once(cx: &Context) -> Outcome {
     if !granted(cx)? {
         return Ok(());
