@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use strongroom_conformance::{Alter, Form};
 use strongroom_core::Result;
-use strongroom_core::model::{Expected, FieldPath, Key, RawDocument, Scalar};
+use strongroom_core::model::{Expected, FieldPath, Key, RawDocument, Scalar, WriteId};
 use strongroom_core::query::{Aggregation, FieldReader, Filter};
 use strongroom_core::store::{
     Action, AggregateReply, AggregateRequest, AggregateResult, BulkRequest, CountRequest,
@@ -353,5 +353,30 @@ fn hides_what_was_not_written() {
         || HidesFailures,
         "matching::unique_values_are_kept",
         "the others",
+    );
+}
+
+/// Draws an id of its own for each step.
+#[derive(Debug)]
+struct ForgetsWhoWrote;
+
+#[async_trait]
+impl Alter for ForgetsWhoWrote {
+    async fn write_matching(
+        &self,
+        inner: &Arc<dyn Store>,
+        mut request: MatchingRequest,
+    ) -> Result<MatchingReply> {
+        request.write_id = WriteId::random();
+        inner.write_matching(request).await
+    }
+}
+
+#[test]
+fn writes_what_a_lost_step_wrote_again() {
+    rejected(
+        || ForgetsWhoWrote,
+        "matching::sent_again_writes_what_is_left",
+        "when sent again",
     );
 }

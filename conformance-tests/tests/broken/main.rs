@@ -11,6 +11,7 @@
 
 mod aggregates;
 mod bulks;
+mod computed;
 mod loads;
 mod others;
 mod pages;
