@@ -18,10 +18,24 @@ use crate::store::{EsStore, MAX_REQUEST_BYTES};
 
 /// Items that wait to be sent together.
 #[derive(Default)]
-struct Run<'a> {
+pub(crate) struct Run<'a> {
     writes: Vec<&'a Write>,
     steps: Vec<(&'a Key, Step)>,
     bytes: usize,
+}
+
+impl<'a> Run<'a> {
+    /// How much of a request the items take up, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds an item.
+    pub(crate) fn push(&mut self, write: &'a Write, step: Step) {
+        self.bytes += step.bytes();
+        self.steps.push((&write.key, step));
+        self.writes.push(write);
+    }
 }
 
 impl EsStore {
@@ -37,7 +51,7 @@ impl EsStore {
     }
 
     /// Sends a run and judges each of its items.
-    async fn send(
+    pub(crate) async fn send(
         &self,
         index: &Index,
         model: &Model,
@@ -101,9 +115,7 @@ impl EsStore {
             }
             match (item, step) {
                 (BulkItem::Write(write), Some(step)) => {
-                    run.bytes += step.bytes();
-                    run.steps.push((&write.key, step));
-                    run.writes.push(write);
+                    run.push(write, step);
                 }
                 (BulkItem::Write(write), None) => {
                     outcomes.push(self.save_now(model, write, request.refresh).await);

@@ -102,13 +102,21 @@
 //! # }
 //! ```
 
+mod aggregate;
+mod answer;
 mod bulk;
 mod compile;
 mod error;
+mod explain;
+mod group;
 mod index;
 mod load;
+mod matching;
+mod page;
+mod product;
 mod requests;
 mod save;
+mod scan;
 mod schema;
 mod search;
 mod store;

@@ -226,7 +226,7 @@ impl EsStore {
 }
 
 /// The guard for a version, if this index made it.
-fn guard(version: Version, index: &Index) -> Option<Guard> {
+pub(crate) fn guard(version: Version, index: &Index) -> Option<Guard> {
     let (seq_no, primary_term, id) = version.sequence()?;
     (id == index.id()).then_some(Guard {
         seq_no,

@@ -17,9 +17,9 @@ use tokio::time::Instant;
 use crate::compile;
 use crate::error::Failure;
 use crate::index::{Index, Stored};
-use crate::search::Shards;
+use crate::answer::Shards;
 use crate::store::{EsStore, missing};
-use crate::wire::Request;
+use crate::wire::{Request, Wire};
 
 /// How often making a collection begins anew because somebody else makes or drops it.
 const ATTEMPTS: usize = 16;
@@ -29,7 +29,14 @@ impl EsStore {
     async fn create(&self, model: &Model) -> Result<bool> {
         let index = Index::draw(model.name());
         let options = self.options();
-        let mut body = compile::index_body(model, options.shards, options.replicas)?;
+        let mut body = compile::index_body(
+            model,
+            compile::IndexSettings {
+                shards: options.shards,
+                replicas: options.replicas,
+                refresh_interval: options.refresh_interval,
+            },
+        )?;
         let aliases = json!({model.name().as_str(): {"is_write_index": true}, index.pin(): {}});
         if let Some(body) = body.as_object_mut() {
             body.insert("aliases".to_owned(), aliases);
@@ -71,7 +78,7 @@ impl EsStore {
         }
         let path = format!("/{}/_mapping", stored.index.name());
         let request =
-            Request::new(Method::Put, &path).json(&compile::extension(&*all.build()?, &added)?);
+            Request::new(Method::Put, &path).json(&compile::extension(&*all.build()?)?);
         let reply = self.wire().call(request).await;
         reply.map_err(Failure::into_read_error)?;
         // Two may extend at once, and the later one's account of the model replaces the earlier
@@ -135,33 +142,34 @@ impl EsStore {
             _ => None,
         })
     }
+}
 
-    async fn ask_server(&self) -> Result<ServerInfo> {
-        let reply = self.wire().send(Request::new(Method::Get, "/")).await;
-        let reply = reply.map_err(Failure::into_read_error)?;
-        // A minimal server has no page there, and answers 405 with the header that tells it.
-        if reply.status != 405 {
-            let product = reply.product.clone();
-            let reply = reply.succeeded().map_err(Failure::into_read_error)?;
-            let root: Root = reply.read().map_err(Failure::into_read_error)?;
-            let distribution = root.version.distribution.or(product);
-            return Ok(ServerInfo::new(
-                distribution.unwrap_or_else(|| "unknown".to_owned()),
-                root.version.number,
-            ));
-        }
-        let product = reply.product.unwrap_or_else(|| "unknown".to_owned());
-        let request =
-            Request::new(Method::Get, "/_nodes/_local").query("filter_path", "nodes.*.version");
-        let reply = self.wire().call(request).await;
-        let reply = reply.map_err(Failure::into_read_error)?;
-        let nodes: Value = reply.read().map_err(Failure::into_read_error)?;
-        let node = nodes.get("nodes").and_then(Value::as_object);
-        let version = node
-            .and_then(|nodes| nodes.values().next()?.get("version")?.as_str())
-            .ok_or_else(|| Error::internal("the search engine tells no version"))?;
-        Ok(ServerInfo::new(product, version))
+/// What answers, by its own word.
+pub(crate) async fn ask_server(wire: &Wire) -> Result<ServerInfo> {
+    let reply = wire.send(Request::new(Method::Get, "/")).await;
+    let reply = reply.map_err(Failure::into_read_error)?;
+    // A minimal server has no page there, and answers 405 with the header that tells it.
+    if reply.status != 405 {
+        let product = reply.product.clone();
+        let reply = reply.succeeded().map_err(Failure::into_read_error)?;
+        let root: Root = reply.read().map_err(Failure::into_read_error)?;
+        let distribution = root.version.distribution.or(product);
+        return Ok(ServerInfo::new(
+            distribution.unwrap_or_else(|| "unknown".to_owned()),
+            root.version.number,
+        ));
     }
+    let product = reply.product.unwrap_or_else(|| "unknown".to_owned());
+    let request =
+        Request::new(Method::Get, "/_nodes/_local").query("filter_path", "nodes.*.version");
+    let reply = wire.call(request).await;
+    let reply = reply.map_err(Failure::into_read_error)?;
+    let nodes: Value = reply.read().map_err(Failure::into_read_error)?;
+    let node = nodes.get("nodes").and_then(Value::as_object);
+    let version = node
+        .and_then(|nodes| nodes.values().next()?.get("version")?.as_str())
+        .ok_or_else(|| Error::internal("the search engine tells no version"))?;
+    Ok(ServerInfo::new(product, version))
 }
 
 #[derive(Deserialize)]
@@ -265,7 +273,7 @@ impl Schema for EsStore {
     }
 
     async fn server_info(&self) -> Result<ServerInfo> {
-        self.guard(Operation::ServerInfo, None, self.ask_server())
+        self.guard(Operation::ServerInfo, None, ask_server(self.wire()))
             .await
     }
 }

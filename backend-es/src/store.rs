@@ -9,11 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use elasticsearch::http::Method;
 use strongroom_core::model::CollectionName;
-use strongroom_core::store::{Capabilities, Schema, Store, Transact};
+use strongroom_core::store::{Capabilities, Store, Transact};
 use strongroom_core::{Error, ErrorKind, Operation, Result};
 use tokio::sync::RwLock;
 
 use crate::index::{Index, Stored};
+use crate::product::Product;
 use crate::wire::{Request, Wire};
 
 /// How a store talks to the engine and makes collections.
@@ -26,6 +27,11 @@ pub struct EsOptions {
     pub shards: u32,
     /// How many replicas a new collection has; the engine's default without one.
     pub replicas: Option<u32>,
+    /// How often a new collection makes writes visible to searches by itself; the engine's default,
+    /// a second while it is searched, without one.
+    pub refresh_interval: Option<Duration>,
+    /// How long the engine keeps a scan that nobody asks for its next piece. 1 minute.
+    pub scan_keep_alive: Duration,
     /// How often a write that has to load the document first begins anew when others write between
     /// its load and its write. 64.
     pub attempts: u32,
@@ -37,6 +43,8 @@ impl Default for EsOptions {
             timeout: Duration::from_secs(30),
             shards: 3,
             replicas: None,
+            refresh_interval: None,
+            scan_keep_alive: Duration::from_secs(60),
             attempts: 64,
         }
     }
@@ -64,6 +72,20 @@ impl EsOptions {
         self
     }
 
+    /// Sets how often a new collection makes writes visible to searches.
+    #[must_use]
+    pub fn refresh_interval(mut self, interval: Duration) -> Self {
+        self.refresh_interval = Some(interval);
+        self
+    }
+
+    /// Sets how long the engine keeps a scan that nobody asks for its next piece.
+    #[must_use]
+    pub fn scan_keep_alive(mut self, keep_alive: Duration) -> Self {
+        self.scan_keep_alive = keep_alive;
+        self
+    }
+
     /// Sets how often a write that has to load first begins anew.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
@@ -81,6 +103,7 @@ pub struct EsStore {
 struct Shared {
     wire: Wire,
     options: EsOptions,
+    product: Product,
     capabilities: Capabilities,
     /// The indices that collections were found to be. An entry may be out of date: the engine says
     /// so, by refusing the name, and the entry is read anew.
@@ -121,36 +144,31 @@ impl EsStore {
     /// # Errors
     ///
     /// `Config` if the URL is none that is understood, the options are out of range, or what
-    /// answers is not Elasticsearch; `Unavailable`, `Timeout`, `Unauthorized` if nothing answers.
+    /// answers is neither Elasticsearch 8 or later nor OpenSearch 2 or later; `Unavailable`, `Timeout`, `Unauthorized` if nothing answers.
     pub async fn connect_with(url: &str, options: EsOptions) -> Result<Self> {
         let connect = |e: Error| e.with_operation(Operation::Connect);
         if options.timeout.is_zero() || options.shards == 0 || options.attempts == 0 {
             let message = "timeout, shards and attempts must be more than zero";
             return Err(connect(Error::new(ErrorKind::Config, message)));
         }
-        let mut capabilities = Capabilities::new("elasticsearch");
-        capabilities.search_lags = true;
-        capabilities.backward_pages = true;
-        capabilities.durable = true;
-        capabilities.max_bulk_items = 1_000;
-        capabilities.max_load_keys = 1_000;
-        let store = Self {
+        let wire = Wire::new(url, options.timeout).map_err(connect)?;
+        let info = crate::schema::ask_server(&wire).await.map_err(connect)?;
+        let product = Product::of(&info).map_err(connect)?;
+        Ok(Self {
             shared: Arc::new(Shared {
-                wire: Wire::new(url, options.timeout).map_err(connect)?,
+                wire,
                 options,
-                capabilities,
+                product,
+                capabilities: product.capabilities(),
                 indices: Mutex::default(),
                 open: RwLock::new(true),
             }),
-        };
-        let info = store.server_info().await.map_err(connect)?;
-        if info.product != "elasticsearch" {
-            return Err(connect(Error::new(
-                ErrorKind::Config,
-                format!("what answers is {}, not elasticsearch", info.product),
-            )));
-        }
-        Ok(store)
+        })
+    }
+
+    /// Which product answers.
+    pub(crate) fn product(&self) -> Product {
+        self.shared.product
     }
 
     pub(crate) fn wire(&self) -> &Wire {

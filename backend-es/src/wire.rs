@@ -3,6 +3,7 @@
 //! A path is made of constants and of a checked index name, never of an id: the client does not
 //! escape dots, and `DELETE /index/_doc/..` would drop the index. Every request has a timeout.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,7 +29,7 @@ pub(crate) struct Wire {
 pub(crate) struct Request<'a> {
     method: Method,
     path: &'a str,
-    query: Vec<(&'static str, &'static str)>,
+    query: Vec<(&'static str, Cow<'static, str>)>,
     body: Option<Bytes>,
     content_type: &'static str,
     timeout: Option<Duration>,
@@ -57,8 +58,12 @@ impl<'a> Request<'a> {
         }
     }
 
-    pub(crate) fn query(mut self, name: &'static str, value: &'static str) -> Self {
-        self.query.push((name, value));
+    pub(crate) fn query(
+        mut self,
+        name: &'static str,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.query.push((name, value.into()));
         self
     }
 

@@ -2,21 +2,20 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use strongroom_core::model::{Body, Key, Kind, Model, Scalar, WriteId};
-use strongroom_core::query::FieldReader;
+use strongroom_core::model::{Body, FieldPath, Key, Kind, Model, Scalar, Timestamp, WriteId};
+use strongroom_core::query::{self, FieldReader};
 use strongroom_core::{Error, ErrorKind, Result};
 
-use super::path::field_name;
-use super::sort_key;
+use super::key;
+use super::path::{Part, Place};
 
-/// Longest beginning of a keyword that is indexed; the engine refuses terms over 32,766 bytes.
-///
-/// Filters compare with at most 1,024 bytes, so they answer alike for what is cut off here.
-const MAX_TERM_BYTES: usize = 32_000;
+/// Longest word that is searched for: the engine tears words of more than 255 characters.
+pub(super) const MAX_WORD_BYTES: usize = 240;
 
 /// The id under which the engine keeps a document: the id itself, or for a routed key the length
 /// of the routing, a colon, the routing and the id. No two keys share one.
@@ -37,10 +36,8 @@ struct Source<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     r: Option<&'a str>,
     w: String,
-    f: Map<String, Value>,
-    lo: Map<String, Value>,
-    hi: Map<String, Value>,
-    e: Vec<&'a str>,
+    #[serde(flatten)]
+    values: Map<String, Value>,
     body: &'a RawValue,
 }
 
@@ -48,45 +45,10 @@ struct Source<'a> {
 ///
 /// # Errors
 ///
-/// `Unsupported`, naming the field, if one declared as an integer holds a number that is none: the
-/// engine could not find it by its value.
+/// `Codec` if the body is not a JSON object.
 pub(crate) fn source(model: &Model, key: &Key, body: &Body, write_id: WriteId) -> Result<Vec<u8>> {
     let object = body.to_object()?;
-    let (mut f, mut lo, mut hi) = (Map::new(), Map::new(), Map::new());
-    let mut e = Vec::new();
-    for field in model.fields() {
-        let reader = FieldReader::of(&field.path, field.kind);
-        if reader.exists(&object) {
-            e.push(field.path.as_str());
-        }
-        if !field.kind.is_comparable() {
-            continue;
-        }
-        let values: Vec<Value> = reader
-            .values(&object)
-            .into_iter()
-            .map(|value| {
-                indexed(field.kind, value).ok_or_else(|| {
-                    Error::unsupported(format_args!(
-                        "a number with a fraction or beyond i64 in field {}, which is declared as {}",
-                        field.path,
-                        field.kind.as_str()
-                    ))
-                })
-            })
-            .collect::<Result<_>>()?;
-        if values.is_empty() {
-            continue;
-        }
-        let name = field_name(&field.path);
-        for (keys, extreme) in [(&mut lo, Ordering::Less), (&mut hi, Ordering::Greater)] {
-            let key = reader.extreme(&object, extreme);
-            if let Some(key) = key.and_then(|value| sort_key::encode(field.kind, &value)) {
-                keys.insert(name.clone(), key.into());
-            }
-        }
-        f.insert(name, Value::Array(values));
-    }
+    let values = values(Place::documents(model), &object)?;
     let codec = |e: serde_json::Error| {
         Error::new(ErrorKind::Codec, format!("document does not encode: {e}")).with_source(e)
     };
@@ -95,10 +57,7 @@ pub(crate) fn source(model: &Model, key: &Key, body: &Body, write_id: WriteId) -
         k: key.id().as_str(),
         r: key.routing().map(|routing| routing.as_str()),
         w: write_id.to_string(),
-        f,
-        lo,
-        hi,
-        e,
+        values,
         body,
     })
     .map_err(codec)?;
@@ -111,81 +70,193 @@ pub(crate) fn source(model: &Model, key: &Key, body: &Body, write_id: WriteId) -
     Ok(line)
 }
 
-/// A value as the engine indexes it, or `None` if the kind's type in the index cannot hold it.
-fn indexed(kind: Kind, value: Scalar) -> Option<Value> {
-    match (kind, value) {
-        (Kind::Integer | Kind::Timestamp, Scalar::Float(x)) => whole(x).map(Value::from),
+/// What stands beside a body, or beside one object of a nested field.
+fn values(place: Place<'_>, object: &Map<String, Value>) -> Result<Map<String, Value>> {
+    let mut parts: BTreeMap<&'static str, Map<String, Value>> = BTreeMap::new();
+    let mut existing = Vec::new();
+    for field in place.fields() {
+        let reader = reader(place, &field.path, field.kind)?;
+        if reader.exists(object) {
+            existing.push(field.path.as_str());
+        }
+        let name = place.name(&field.path);
+        let mut keep = |part: Part, value: Value| {
+            let part = parts.entry(part.name()).or_default();
+            part.insert(name.clone(), value);
+        };
+        if field.kind == Kind::Text {
+            let texts = reader.texts(object);
+            if !texts.is_empty() {
+                keep(Part::Words, texts.into_iter().map(words).collect());
+            }
+        }
+        if !field.kind.is_comparable() {
+            continue;
+        }
+        let values = reader.values(object);
+        if values.is_empty() {
+            continue;
+        }
+        for (part, extreme) in [
+            (Part::Least, Ordering::Less),
+            (Part::Greatest, Ordering::Greater),
+        ] {
+            if let Some(value) = reader.extreme(object, extreme) {
+                keep(part, key::encode(&value).into());
+            }
+        }
+        let numbers: Vec<Value> = values.iter().filter_map(number).collect();
+        if !numbers.is_empty() {
+            keep(Part::Numbers, numbers.into());
+        }
+        if field.kind == Kind::Timestamp {
+            let times: Vec<i64> = values.iter().filter_map(time).collect();
+            keep(Part::Times, times.into());
+        }
+        keep(Part::Keys, values.iter().map(key::encode).collect());
+    }
+    let mut kept: Map<String, Value> = parts
+        .into_iter()
+        .map(|(name, values)| (name.to_owned(), values.into()))
+        .collect();
+    let mut nested = Map::new();
+    for child in place.children() {
+        let objects = reader(place, child, Kind::Nested)?;
+        let objects = objects.objects(object).into_iter();
+        let objects: Vec<Value> = objects
+            .map(|object| values(place.objects(child), object).map(Value::from))
+            .collect::<Result<_>>()?;
+        if !objects.is_empty() {
+            nested.insert(place.name(child), objects.into());
+        }
+    }
+    if !nested.is_empty() {
+        kept.insert("n".to_owned(), nested.into());
+    }
+    kept.insert("e".to_owned(), existing.into());
+    Ok(kept)
+}
+
+/// A reader of a field in the objects that are looked at.
+fn reader(place: Place<'_>, field: &FieldPath, kind: Kind) -> Result<FieldReader> {
+    Ok(match place.nested {
+        None => FieldReader::of(field, kind),
+        Some(nested) => FieldReader::of(&field.relative_to(nested)?, kind),
+    })
+}
+
+/// The words of a text, by the meaning of the core, so that the engine has nothing to analyse but
+/// the spaces between them.
+fn words(text: &str) -> Value {
+    let mut all = String::new();
+    for word in query::words(text) {
+        if !all.is_empty() {
+            all.push(' ');
+        }
+        all.push_str(key::cut(&word, MAX_WORD_BYTES + 8));
+    }
+    all.into()
+}
+
+#[allow(clippy::cast_precision_loss, reason = "sums are computed in f64")]
+fn number(value: &Scalar) -> Option<Value> {
+    match value {
+        Scalar::Integer(i) => Some((*i as f64).into()),
         // The engine tells -0.0 from 0.0, a query does not.
-        (_, Scalar::Float(x)) => Some(Value::from(if x == 0.0 { 0.0 } else { x })),
-        (_, Scalar::Text(text)) => Some(Value::from(cut(&text))),
-        (_, Scalar::Integer(i)) => Some(Value::from(i)),
-        (_, Scalar::Boolean(b)) => Some(Value::from(b)),
+        Scalar::Float(x) => Some((x + 0.0).into()),
+        _ => None,
     }
 }
 
-/// The integer that a float equals.
-pub(super) fn whole(x: f64) -> Option<i64> {
-    let in_range = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&x);
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "in range and without a fraction"
-    )]
-    (in_range && x.fract() == 0.0).then_some(x as i64)
-}
-
-pub(super) fn cut(text: &str) -> &str {
-    let mut end = text.len().min(MAX_TERM_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or(text)
+/// A time that has a place in the calendar.
+fn time(value: &Scalar) -> Option<i64> {
+    let millis = match value {
+        Scalar::Integer(i) => *i,
+        Scalar::Float(x) => match key::decode(Kind::Timestamp, &key::encode(&Scalar::Float(*x))) {
+            Some(Scalar::Integer(i)) => i,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Timestamp::from_millis(millis).ok().map(|_| millis)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use strongroom_core::model::FieldDeclaration;
 
     fn model() -> std::sync::Arc<Model> {
         Model::builder("a")
             .field(FieldDeclaration::new("k".parse().unwrap(), Kind::Keyword))
             .field(FieldDeclaration::new("o.n".parse().unwrap(), Kind::Integer).many())
+            .field(FieldDeclaration::new("t".parse().unwrap(), Kind::Text).many())
+            .field(FieldDeclaration::new("i".parse().unwrap(), Kind::Nested).many())
+            .field(FieldDeclaration::new("i.s".parse().unwrap(), Kind::Keyword).many())
             .build()
             .unwrap()
     }
 
-    fn check(body: &str, f: &str, e: &str) {
+    #[track_caller]
+    fn check(body: &str, values: &Value) {
         let key = Key::routed("eu", "x").unwrap();
         let body = Body::parse(body.to_owned()).unwrap();
         let line = source(&model(), &key, &body, WriteId::from_bytes([1; 16])).unwrap();
-        let line: Value = serde_json::from_slice(&line).unwrap();
-        assert_eq!(line["f"].to_string(), f);
-        assert_eq!(line["e"].to_string(), e);
-        assert_eq!(line["r"], "eu");
-        assert_eq!(line["w"], "01".repeat(16));
-        assert_eq!(line["body"], body.decode::<Value>().unwrap());
+        let mut line: Map<String, Value> = serde_json::from_slice(&line).unwrap();
+        assert_eq!(line.remove("k").unwrap(), "x");
+        assert_eq!(line.remove("r").unwrap(), "eu");
+        assert_eq!(line.remove("w").unwrap(), "01".repeat(16));
+        let stored = line.remove("body").unwrap();
+        assert_eq!(stored, body.decode::<Value>().unwrap());
+        assert_eq!(&Value::from(line), values);
     }
 
     #[test]
     fn values_stand_beside_the_body() {
-        check("{}", "{}", "[]");
+        check("{}", &json!({"e": []}));
         check(
-            r#"{"k":"a","o":[{"n":1},{"n":[2.0,"x"]}]}"#,
-            r#"{"k":["a"],"o.n":[1,2]}"#,
-            r#"["k","o.n"]"#,
+            r#"{"k":"a","o":[{"n":1},{"n":[2.5,"x",1]}]}"#,
+            &json!({
+                "e": ["k", "o.n"],
+                "f": {"k": ["a"],
+                      "o%2en": ["bff0000000000000", "c004000000000000", "bff0000000000000"]},
+                "lo": {"k": "a", "o%2en": "bff0000000000000"},
+                "hi": {"k": "a", "o%2en": "c004000000000000"},
+                "x": {"o%2en": [1.0, 2.5, 1.0]},
+            }),
         );
-        check(r#"{"k":7}"#, "{}", r#"["k"]"#);
-        check("{\n\"k\":\n\"a\\nb\"}", r#"{"k":["a\nb"]}"#, r#"["k"]"#);
+        check(r#"{"k":7}"#, &json!({"e": ["k"]}));
     }
 
     #[test]
-    fn sort_keys_are_the_least_and_the_greatest() {
-        let body = Body::parse(r#"{"o":{"n":[3,-1,2]}}"#).unwrap();
-        let key = Key::new("x").unwrap();
-        let line = source(&model(), &key, &body, WriteId::random()).unwrap();
-        let line: Value = serde_json::from_slice(&line).unwrap();
-        assert_eq!(line["lo"]["o.n"], "7fffffffffffffff");
-        assert_eq!(line["hi"]["o.n"], "8000000000000003");
+    fn words_are_kept_as_the_core_reads_them() {
+        check(
+            r#"{"t":["Red, FOX!",5,"x\ty"]}"#,
+            &json!({"e": ["t"], "t": {"t": ["red fox", "x y"]}}),
+        );
+        let long = "y".repeat(1_000);
+        assert_eq!(words(&long).as_str().unwrap().len(), MAX_WORD_BYTES + 8);
+    }
+
+    #[test]
+    fn objects_of_nested_fields_stand_by_themselves() {
+        check(
+            r#"{"i":[{"s":"a"},7,{},[{"s":["b"]}]]}"#,
+            &json!({
+                "e": ["i", "i.s"],
+                "f": {"i%2es": ["a", "b"]},
+                "lo": {"i%2es": "a"},
+                "hi": {"i%2es": "b"},
+                "n": {"i": [
+                    {"e": ["i.s"], "f": {"i%2es": ["a"]},
+                     "lo": {"i%2es": "a"}, "hi": {"i%2es": "a"}},
+                    {"e": []},
+                    {"e": ["i.s"], "f": {"i%2es": ["b"]},
+                     "lo": {"i%2es": "b"}, "hi": {"i%2es": "b"}},
+                ]},
+            }),
+        );
     }
 
     #[test]
@@ -194,15 +265,6 @@ mod tests {
         let key = Key::new("x").unwrap();
         let line = source(&model(), &key, &body, WriteId::random()).unwrap();
         assert!(!line.contains(&b'\n') && !line.contains(&b'\r'));
-    }
-
-    #[test]
-    fn what_cannot_be_found_is_refused() {
-        let body = Body::parse(r#"{"o":{"n":1.5}}"#).unwrap();
-        let error = source(&model(), &Key::new("x").unwrap(), &body, WriteId::random());
-        let error = error.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().contains("field o.n"), "{error}");
     }
 
     #[test]
@@ -215,12 +277,5 @@ mod tests {
         assert_ne!(id("1:a", "b"), id("1", ":ab"));
         assert_eq!(id(&"r".repeat(500), &"x".repeat(8)).len(), 512);
         assert_eq!(document_id(&Key::new("..").unwrap()), "..");
-    }
-
-    #[test]
-    fn long_keywords_are_cut_between_characters() {
-        assert_eq!(cut(&"é".repeat(20_000)).len(), 32_000);
-        assert_eq!(cut(&format!("x{}", "é".repeat(20_000))).len(), 31_999);
-        assert_eq!(cut("ab"), "ab");
     }
 }

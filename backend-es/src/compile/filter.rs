@@ -2,37 +2,51 @@
 
 use std::ops::Bound;
 
-use serde_json::{Value, json};
-use strongroom_core::model::{DocumentId, FieldPath, Kind, Model, Routing, Scalar};
-use strongroom_core::query::Filter;
+use serde_json::{Map, Value, json};
+use strongroom_core::model::{DocumentId, FieldPath, Kind, Routing, Scalar};
+use strongroom_core::query::{Filter, Native, TextQuery, Words};
 use strongroom_core::{Error, Result};
 
-use super::document::whole;
-use super::path::indexed_path;
+use super::document::MAX_WORD_BYTES;
+use super::key;
+use super::path::{Part, Place};
 
 /// Deepest nesting of the query, below the engine's `indices.query.bool.max_nested_depth` of 30
 /// and the one level that [`routed`] adds.
 const MAX_QUERY_DEPTH: usize = 28;
+
+/// Integers of a smaller size are floats without loss, and no other number becomes one of them.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The query that finds what a checked filter means.
 ///
 /// # Errors
 ///
 /// `Unsupported`, naming the node, for a filter that the engine does not have; `Invalid`, naming
-/// the field, if the model does not declare it.
-pub(crate) fn query(filter: &Filter, model: &Model) -> Result<Value> {
-    compile(filter, model, 1)
+/// the field, if the model does not declare it, or if a native condition is not a JSON object.
+pub(crate) fn query(filter: &Filter, place: Place<'_>) -> Result<Value> {
+    compile(filter, place, 1)
 }
 
 /// Restricts a query to the documents of one routing.
 pub(crate) fn routed(query: Value, routing: Option<&Routing>) -> Value {
     match routing {
         None => query,
-        Some(routing) => json!({"bool": {"filter": [{"term": {"r": routing.as_str()}}, query]}}),
+        Some(routing) => both(json!({"term": {"r": routing.as_str()}}), query),
     }
 }
 
-fn compile(filter: &Filter, model: &Model, depth: usize) -> Result<Value> {
+/// Both queries hold.
+pub(crate) fn both(one: Value, other: Value) -> Value {
+    json!({"bool": {"filter": [one, other]}})
+}
+
+/// The documents whose value of a field is greater than this one.
+pub(crate) fn greater(field: &FieldPath, value: &Scalar, place: Place<'_>) -> Value {
+    json!({"range": {place.of(Part::Keys, field): {"gt": key::encode(value)}}})
+}
+
+fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
     if depth > MAX_QUERY_DEPTH {
         return Err(Error::unsupported(format_args!(
             "filters nested deeper than {MAX_QUERY_DEPTH} levels"
@@ -41,41 +55,52 @@ fn compile(filter: &Filter, model: &Model, depth: usize) -> Result<Value> {
     let all = |filters: &[Filter]| -> Result<Vec<Value>> {
         filters
             .iter()
-            .map(|f| compile(f, model, depth + 1))
+            .map(|f| compile(f, place, depth + 1))
             .collect()
     };
+    let keys = |field| place.of(Part::Keys, field);
     Ok(match filter {
-        Filter::Eq { field, value } => terms(field, model, std::slice::from_ref(value))?,
-        Filter::In { field, values } => terms(field, model, values)?,
+        Filter::Eq { field, value } => terms(field, place, std::slice::from_ref(value)),
+        Filter::In { field, values } => terms(field, place, values),
         Filter::Range {
             field,
             lower,
             upper,
-        } => range(field, model, lower, upper)?,
-        Filter::Prefix { field, prefix } => {
-            json!({"prefix": {indexed_path(field): {"value": prefix}}})
-        }
+        } => range(field, place, lower, upper)?,
+        Filter::Prefix { field, prefix } => json!({"prefix": {keys(field): {"value": prefix}}}),
         Filter::Wildcard { field, pattern } => {
-            json!({"wildcard": {indexed_path(field): {"value": pattern}}})
+            json!({"wildcard": {keys(field): {"value": pattern}}})
+        }
+        Filter::Text { field, text, words } => {
+            text_query(&place.of(Part::Words, field), &TextQuery::parse(text, *words)?)?
         }
         Filter::Ids(ids) => {
             let ids: Vec<_> = ids.iter().map(DocumentId::as_str).collect();
             json!({"terms": {"k": ids}})
         }
-        Filter::Exists { field } => json!({"term": {"e": field.as_str()}}),
+        Filter::Exists { field } => exists(field, place),
+        Filter::Nested { field, filter } => {
+            let query = compile(filter, place.objects(field), depth + 1)?;
+            json!({"nested": {
+                "path": place.path_of(field),
+                "query": query,
+                "score_mode": "none",
+            }})
+        }
+        Filter::Native(native) => condition(native)?,
         Filter::And(filters) => match filters.as_slice() {
             [] => json!({"match_all": {}}),
-            [one] => compile(one, model, depth)?,
+            [one] => compile(one, place, depth)?,
             many => json!({"bool": {"filter": all(many)?}}),
         },
         Filter::Or(filters) => match filters.as_slice() {
             [] => nothing(),
-            [one] => compile(one, model, depth)?,
+            [one] => compile(one, place, depth)?,
             many => json!({"bool": {"should": all(many)?, "minimum_should_match": 1}}),
         },
         Filter::Not(inner) => match &**inner {
-            Filter::Not(twice) => compile(twice, model, depth)?,
-            other => json!({"bool": {"must_not": [compile(other, model, depth + 1)?]}}),
+            Filter::Not(twice) => compile(twice, place, depth)?,
+            other => json!({"bool": {"must_not": [compile(other, place, depth + 1)?]}}),
         },
         other => {
             return Err(Error::unsupported(format_args!(
@@ -86,7 +111,7 @@ fn compile(filter: &Filter, model: &Model, depth: usize) -> Result<Value> {
     })
 }
 
-/// The name of a node that came with a later version of the family.
+/// The name of a node that is not here, or that came with a later version of the family.
 fn node_name(filter: &Filter) -> String {
     let text = format!("{filter:?}");
     let end = text.find(|c: char| !c.is_alphanumeric());
@@ -99,121 +124,92 @@ fn nothing() -> Value {
     json!({"match_none": {}})
 }
 
-fn terms(field: &FieldPath, model: &Model, values: &[Scalar]) -> Result<Value> {
-    let kind = model.require(field)?.kind;
-    let values: Vec<Value> = values.iter().filter_map(|v| term(kind, v)).collect();
-    Ok(if values.is_empty() {
-        nothing()
-    } else {
-        json!({"terms": {indexed_path(field): values}})
+/// What has a value in the field.
+pub(super) fn exists(field: &FieldPath, place: Place<'_>) -> Value {
+    json!({"term": {place.existing(): field.as_str()}})
+}
+
+fn terms(field: &FieldPath, place: Place<'_>, values: &[Scalar]) -> Value {
+    if values.is_empty() {
+        return nothing();
+    }
+    let values: Vec<String> = values.iter().map(key::encode).collect();
+    json!({"terms": {place.of(Part::Keys, field): values}})
+}
+
+/// The words were read by the core, and so were those of the texts: nothing is analysed again.
+fn text_query(name: &str, query: &TextQuery) -> Result<Value> {
+    let words = query.words();
+    if let Some(long) = words.iter().find(|word| word.len() > MAX_WORD_BYTES) {
+        return Err(Error::unsupported(format_args!(
+            "searching for words of {} bytes, allowed are {MAX_WORD_BYTES}",
+            long.len()
+        )));
+    }
+    let term = |word: &String| json!({"term": {name: {"value": word}}});
+    Ok(match query.mode() {
+        Words::Any => json!({"terms": {name: words}}),
+        Words::All => json!({"bool": {"filter": words.iter().map(term).collect::<Vec<_>>()}}),
+        Words::Phrase => json!({"match_phrase": {name: {"query": words.join(" ")}}}),
     })
 }
 
-/// A value to compare with, or `None` if no value of the field can equal it.
-fn term(kind: Kind, value: &Scalar) -> Option<Value> {
-    match (kind, value) {
-        (Kind::Integer | Kind::Timestamp, Scalar::Float(x)) => whole(*x).map(Value::from),
-        (_, value) => Some(bound_value(value)),
+fn condition(native: &Native) -> Result<Value> {
+    if !native.values.is_empty() {
+        return Err(Error::invalid(
+            "a native condition is a query as JSON, which refers to no values",
+        ));
     }
-}
-
-fn bound_value(value: &Scalar) -> Value {
-    match value {
-        Scalar::Float(x) if *x == 0.0 => Value::from(0.0),
-        other => Value::from(other),
-    }
+    let query: Map<String, Value> = serde_json::from_str(&native.condition).map_err(|e| {
+        Error::invalid(format!("native condition is not a JSON object: {e}")).with_source(e)
+    })?;
+    Ok(query.into())
 }
 
 fn range(
     field: &FieldPath,
-    model: &Model,
+    place: Place<'_>,
     lower: &Bound<Scalar>,
     upper: &Bound<Scalar>,
 ) -> Result<Value> {
-    let name = indexed_path(field);
-    let compare = match model.require(field)?.kind {
-        Kind::Boolean => {
-            let values: Vec<bool> = [false, true]
-                .into_iter()
-                .filter(|b| within(&Scalar::from(*b), lower, upper))
-                .collect();
-            return Ok(if values.is_empty() {
-                nothing()
-            } else {
-                json!({"terms": {name: values}})
-            });
-        }
-        Kind::Integer | Kind::Timestamp => {
-            let (Some(least), Some(greatest)) = (least(lower), greatest(upper)) else {
-                return Ok(nothing());
-            };
-            json!({"gte": least, "lte": greatest})
-        }
-        _ => {
-            let mut compare = serde_json::Map::new();
-            for (bound, included, excluded) in [(lower, "gte", "gt"), (upper, "lte", "lt")] {
-                match bound {
-                    Bound::Included(v) => compare.insert(included.to_owned(), bound_value(v)),
-                    Bound::Excluded(v) => compare.insert(excluded.to_owned(), bound_value(v)),
-                    Bound::Unbounded => None,
-                };
-            }
-            if compare.is_empty() {
-                return Ok(json!({"exists": {"field": name}}));
-            }
-            Value::Object(compare)
-        }
-    };
-    Ok(json!({"range": {name: compare}}))
-}
-
-fn within(value: &Scalar, lower: &Bound<Scalar>, upper: &Bound<Scalar>) -> bool {
-    let above = match lower {
-        Bound::Included(l) => value.compare(l).is_some_and(|o| o.is_ge()),
-        Bound::Excluded(l) => value.compare(l).is_some_and(|o| o.is_gt()),
-        Bound::Unbounded => true,
-    };
-    let below = match upper {
-        Bound::Included(u) => value.compare(u).is_some_and(|o| o.is_le()),
-        Bound::Excluded(u) => value.compare(u).is_some_and(|o| o.is_lt()),
-        Bound::Unbounded => true,
-    };
-    above && below
-}
-
-/// The least integer above a lower bound, or `None` if there is none within `i64`.
-fn least(bound: &Bound<Scalar>) -> Option<i64> {
-    match bound {
-        Bound::Included(Scalar::Integer(i)) => Some(*i),
-        Bound::Excluded(Scalar::Integer(i)) => i.checked_add(1),
-        Bound::Included(Scalar::Float(x)) => match whole(x.ceil()) {
-            None if *x < 0.0 => Some(i64::MIN),
-            whole => whole,
-        },
-        Bound::Excluded(Scalar::Float(x)) => match whole(x.floor()) {
-            None if *x < 0.0 => Some(i64::MIN),
-            whole => whole?.checked_add(1),
-        },
-        Bound::Unbounded => Some(i64::MIN),
-        _ => None,
+    if (lower, upper) == (&Bound::Unbounded, &Bound::Unbounded) {
+        return Ok(json!({"exists": {"field": place.of(Part::Keys, field)}}));
     }
+    // Numbers are found faster than keys, and as exactly where no rounding meets a bound.
+    let by_number = !matches!(
+        place.model.require(field)?.kind,
+        Kind::Keyword | Kind::Boolean
+    ) && is_exact(lower)
+        && is_exact(upper);
+    let mut compare = Map::new();
+    for (bound, included, excluded) in [(lower, "gte", "gt"), (upper, "lte", "lt")] {
+        let (value, name) = match bound {
+            Bound::Included(value) => (value, included),
+            Bound::Excluded(value) => (value, excluded),
+            Bound::Unbounded => continue,
+        };
+        let value = match value {
+            Scalar::Float(x) if by_number => Value::from(x + 0.0),
+            value if by_number => Value::from(value),
+            value => key::encode(value).into(),
+        };
+        compare.insert(name.to_owned(), value);
+    }
+    let part = if by_number { Part::Numbers } else { Part::Keys };
+    Ok(json!({"range": {place.of(part, field): compare}}))
 }
 
-/// The greatest integer below an upper bound, or `None` if there is none within `i64`.
-fn greatest(bound: &Bound<Scalar>) -> Option<i64> {
+fn is_exact(bound: &Bound<Scalar>) -> bool {
     match bound {
-        Bound::Included(Scalar::Integer(i)) => Some(*i),
-        Bound::Excluded(Scalar::Integer(i)) => i.checked_sub(1),
-        Bound::Included(Scalar::Float(x)) => match whole(x.floor()) {
-            None if *x > 0.0 => Some(i64::MAX),
-            whole => whole,
-        },
-        Bound::Excluded(Scalar::Float(x)) => match whole(x.ceil()) {
-            None if *x > 0.0 => Some(i64::MAX),
-            whole => whole?.checked_sub(1),
-        },
-        Bound::Unbounded => Some(i64::MAX),
-        _ => None,
+        Bound::Unbounded => true,
+        Bound::Included(value) | Bound::Excluded(value) => {
+            #[allow(clippy::cast_precision_loss, reason = "what is rounded is too large")]
+            match value {
+                Scalar::Integer(i) => (*i as f64).abs() < EXACT,
+                Scalar::Float(x) => x.abs() < EXACT,
+                _ => false,
+            }
+        }
     }
 }
 
@@ -221,7 +217,7 @@ fn greatest(bound: &Bound<Scalar>) -> Option<i64> {
 mod tests {
     use super::*;
     use strongroom_core::ErrorKind;
-    use strongroom_core::model::FieldDeclaration;
+    use strongroom_core::model::{FieldDeclaration, Model};
 
     fn model() -> std::sync::Arc<Model> {
         let mut builder = Model::builder("a");
@@ -230,6 +226,9 @@ mod tests {
             ("n", Kind::Integer),
             ("x", Kind::Float),
             ("b", Kind::Boolean),
+            ("t", Kind::Text),
+            ("i", Kind::Nested),
+            ("i.s", Kind::Keyword),
         ] {
             builder = builder.field(FieldDeclaration::new(path.parse().unwrap(), kind));
         }
@@ -239,7 +238,9 @@ mod tests {
     fn check(filter: Result<Filter>, expected: &str) {
         let filter = filter.unwrap();
         filter.check(&model()).unwrap();
-        assert_eq!(query(&filter, &model()).unwrap().to_string(), expected);
+        let model = model();
+        let query = query(&filter, Place::documents(&model)).unwrap();
+        assert_eq!(query.to_string(), expected);
     }
 
     const NOTHING: &str = r#"{"match_none":{}}"#;
@@ -247,39 +248,84 @@ mod tests {
     #[test]
     fn values() {
         check(Filter::eq("k", "a\"*"), r#"{"terms":{"f.k":["a\"*"]}}"#);
-        check(Filter::eq("n", 2.0), r#"{"terms":{"f.n":[2]}}"#);
-        check(Filter::eq("n", 2.5), NOTHING);
-        check(Filter::eq("n", 1e300), NOTHING);
-        check(Filter::eq("x", -0.0), r#"{"terms":{"f.x":[0.0]}}"#);
-        check(Filter::is_in("n", [1.0, 1.5]), r#"{"terms":{"f.n":[1]}}"#);
+        check(Filter::eq("n", 2.0), r#"{"terms":{"f.n":["c000000000000000"]}}"#);
+        check(Filter::eq("x", -0.0), r#"{"terms":{"f.x":["8000000000000000"]}}"#);
+        check(Filter::is_in("b", [true]), r#"{"terms":{"f.b":["1"]}}"#);
         check(Filter::is_in("n", Vec::<i64>::new()), NOTHING);
         check(
             Filter::prefix("k", "a?"),
             r#"{"prefix":{"f.k":{"value":"a?"}}}"#,
+        );
+        check(
+            Filter::wildcard("k", "a?"),
+            r#"{"wildcard":{"f.k":{"value":"a?"}}}"#,
         );
         check(Filter::exists("k"), r#"{"term":{"e":"k"}}"#);
     }
 
     #[test]
     fn ranges() {
-        let n =
-            |gte: i64, lte: i64| format!(r#"{{"range":{{"f.n":{{"gte":{gte},"lte":{lte}}}}}}}"#);
-        check(Filter::gt("n", 1), &n(2, i64::MAX));
-        check(Filter::gt("n", 1.5), &n(2, i64::MAX));
-        check(Filter::gte("n", -1.5), &n(-1, i64::MAX));
-        check(Filter::lt("n", 1.5), &n(i64::MIN, 1));
-        check(Filter::lte("n", -1.5), &n(i64::MIN, -2));
-        check(Filter::lt("n", 1e300), &n(i64::MIN, i64::MAX));
-        check(Filter::gt("n", -1e300), &n(i64::MIN, i64::MAX));
-        check(Filter::gt("n", 1e300), NOTHING);
-        check(Filter::lt("n", i64::MIN), NOTHING);
-        check(Filter::gt("x", 1), r#"{"range":{"f.x":{"gt":1}}}"#);
-        check(Filter::gt("b", false), r#"{"terms":{"f.b":[true]}}"#);
-        check(Filter::gt("b", true), NOTHING);
+        check(Filter::gt("n", 1), r#"{"range":{"x.n":{"gt":1}}}"#);
+        check(Filter::lte("n", -1.5), r#"{"range":{"x.n":{"lte":-1.5}}}"#);
+        // Beyond 2^53 floats are not told from their neighbours.
+        let p53 = 1_i64 << 53;
+        check(
+            Filter::gte("n", p53 - 1),
+            &format!(r#"{{"range":{{"x.n":{{"gte":{}}}}}}}"#, p53 - 1),
+        );
+        check(
+            Filter::gte("n", p53 + 1),
+            r#"{"range":{"f.n":{"gte":"c340000000000000001"}}}"#,
+        );
+        check(Filter::gt("b", false), r#"{"range":{"f.b":{"gt":"0"}}}"#);
         check(
             Filter::range("k", Bound::Unbounded, Bound::Unbounded),
             r#"{"exists":{"field":"f.k"}}"#,
         );
+    }
+
+    #[test]
+    fn words() {
+        let text = |words| Filter::text("t", "Red, FOX", words);
+        check(text(Words::Any), r#"{"terms":{"t.t":["red","fox"]}}"#);
+        check(
+            text(Words::All),
+            r#"{"bool":{"filter":[{"term":{"t.t":{"value":"red"}}},{"term":{"t.t":{"value":"fox"}}}]}}"#,
+        );
+        check(
+            text(Words::Phrase),
+            r#"{"match_phrase":{"t.t":{"query":"red fox"}}}"#,
+        );
+        let model = model();
+        let long = Filter::text("t", "x".repeat(241), Words::Any).unwrap();
+        let error = query(&long, Place::documents(&model)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn objects_one_by_one() {
+        check(
+            Filter::nested("i", Filter::eq("i.s", "a").unwrap()),
+            r#"{"nested":{"path":"n.i","query":{"terms":{"n.i.f.i%2es":["a"]}},"score_mode":"none"}}"#,
+        );
+        check(
+            Filter::nested("i", Filter::exists("i.s").unwrap()),
+            r#"{"nested":{"path":"n.i","query":{"term":{"n.i.e":"i.s"}},"score_mode":"none"}}"#,
+        );
+    }
+
+    #[test]
+    fn conditions_of_the_engine_itself() {
+        let native = |text: &str| Filter::native("elasticsearch", text, Vec::<i64>::new());
+        let term = r#"{"term":{"f.k":"a"}}"#;
+        check(Ok(native(term)), term);
+        let model = model();
+        for bad in ["", "[]", "1 = 1", "{}{}"] {
+            let error = query(&native(bad), Place::documents(&model)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{bad}");
+        }
+        let values = Filter::native("elasticsearch", term, [1]);
+        assert!(query(&values, Place::documents(&model)).is_err());
     }
 
     #[test]
@@ -306,7 +352,8 @@ mod tests {
             filter = Filter::And(vec![Filter::all(), filter]);
         }
         filter.check(&model()).unwrap();
-        let error = query(&filter, &model()).unwrap_err();
+        let model = model();
+        let error = query(&filter, Place::documents(&model)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 }

@@ -1,113 +1,138 @@
 //! From a model to an index, and back.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
-use strongroom_core::model::{FieldDeclaration, Kind, Model};
+use strongroom_core::model::{Kind, Model};
 use strongroom_core::{Error, Result};
 
-use super::path::field_name;
+use super::path::{Part, Place};
 
 /// The format of what is stored, written into each index.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+
+/// How a new index is set up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IndexSettings {
+    /// How many primary shards.
+    pub(crate) shards: u32,
+    /// How many replicas, or as many as the engine makes.
+    pub(crate) replicas: Option<u32>,
+    /// How often writes are made visible, or as often as the engine does so.
+    pub(crate) refresh_interval: Option<Duration>,
+}
 
 /// What an index for the model is created with, apart from its aliases.
 ///
 /// # Errors
 ///
 /// `Unsupported`, naming the field, if one is declared unique.
-pub(crate) fn index_body(model: &Model, shards: u32, replicas: Option<u32>) -> Result<Value> {
+pub(crate) fn index_body(model: &Model, wanted: IndexSettings) -> Result<Value> {
     let mut settings = Map::new();
-    settings.insert("number_of_shards".to_owned(), shards.into());
-    if let Some(replicas) = replicas {
+    settings.insert("number_of_shards".to_owned(), wanted.shards.into());
+    if let Some(replicas) = wanted.replicas {
         settings.insert("number_of_replicas".to_owned(), replicas.into());
     }
-    // One more than the largest page, to tell whether anything follows it.
-    settings.insert(
-        "max_result_window".to_owned(),
-        (strongroom_core::store::MAX_PAGE + 1).into(),
-    );
+    if let Some(interval) = wanted.refresh_interval {
+        let interval = format!("{}ms", interval.as_millis());
+        settings.insert("refresh_interval".to_owned(), interval.into());
+    }
+    // One more than the largest page or group, to tell whether anything follows it.
+    for window in ["max_result_window", "max_inner_result_window"] {
+        let most = strongroom_core::store::MAX_PAGE + 1;
+        settings.insert(window.to_owned(), most.into());
+    }
     Ok(json!({"settings": {"index": settings}, "mappings": mappings(model)?}))
 }
 
 fn mappings(model: &Model) -> Result<Value> {
     let keyword = json!({"type": "keyword"});
+    let mut properties = properties(Place::documents(model))?;
+    for (name, mapping) in [
+        ("k", keyword.clone()),
+        ("r", keyword),
+        ("w", json!({"type": "keyword", "doc_values": false})),
+        ("body", json!({"type": "object", "enabled": false})),
+    ] {
+        properties.insert(name.to_owned(), mapping);
+    }
     Ok(json!({
         "dynamic": false,
         "_meta": meta(model),
         "_routing": {"required": model.is_routed()},
-        "properties": {
-            "k": keyword,
-            "r": keyword,
-            "w": {"type": "keyword", "index": false, "doc_values": false},
-            "e": keyword,
-            "f": values(properties(model.fields())?),
-            "lo": values(sort_keys(model.fields())),
-            "hi": values(sort_keys(model.fields())),
-            "body": {"type": "object", "enabled": false},
-        },
+        "properties": properties,
     }))
 }
 
-/// An object of values by path, in which a dot separates nothing.
-fn values(properties: Map<String, Value>) -> Value {
-    json!({
-        "type": "object",
-        "dynamic": false,
-        "subobjects": false,
-        "properties": properties,
-    })
-}
-
-/// What adds fields to the index of a collection that holds no document.
+/// What adds the fields of a model that declares more than the index knows. Naming what is there
+/// already changes nothing.
 ///
 /// # Errors
 ///
 /// `Unsupported`, naming the field, if one is declared unique.
-pub(crate) fn extension(model: &Model, added: &[&FieldDeclaration]) -> Result<Value> {
-    Ok(json!({
-        "_meta": meta(model),
-        "properties": {
-            "f": {"properties": properties(added.iter().copied())?},
-            "lo": {"properties": sort_keys(added.iter().copied())},
-            "hi": {"properties": sort_keys(added.iter().copied())},
-        },
-    }))
+pub(crate) fn extension(model: &Model) -> Result<Value> {
+    Ok(json!({"_meta": meta(model), "properties": properties(Place::documents(model))?}))
 }
 
 fn meta(model: &Model) -> Value {
     json!({"strongroom": {"format": FORMAT, "model": model}})
 }
 
-fn properties<'a>(
-    fields: impl Iterator<Item = &'a FieldDeclaration>,
-) -> Result<Map<String, Value>> {
-    let mut properties = Map::new();
-    for field in fields {
+/// What is kept of documents, or of the objects of a nested field.
+fn properties(place: Place<'_>) -> Result<Map<String, Value>> {
+    let mut parts: BTreeMap<&'static str, Map<String, Value>> = BTreeMap::new();
+    for field in place.fields() {
         if field.unique {
             return Err(Error::unsupported(format_args!(
                 "unique fields, of which field {} is one",
                 field.path
             )));
         }
-        let kind = match field.kind {
-            Kind::Keyword => "keyword",
-            Kind::Boolean => "boolean",
-            Kind::Integer | Kind::Timestamp => "long",
-            Kind::Float | Kind::ScaledFloat { .. } => "double",
-            // Tested for existence only, which the paths in `e` tell.
-            _ => continue,
+        let mut keep = |part: Part, mapping: Value| {
+            let part = parts.entry(part.name()).or_default();
+            part.insert(place.name(&field.path), mapping);
         };
-        properties.insert(field_name(&field.path), json!({"type": kind}));
+        match field.kind {
+            // The words were found already, and are set apart by spaces.
+            Kind::Text => keep(
+                Part::Words,
+                json!({"type": "text", "analyzer": "whitespace", "norms": false}),
+            ),
+            Kind::Timestamp => keep(Part::Times, json!({"type": "long", "index": false})),
+            _ => {}
+        }
+        if !field.kind.is_comparable() {
+            continue;
+        }
+        if !matches!(field.kind, Kind::Keyword | Kind::Boolean) {
+            keep(Part::Numbers, json!({"type": "double"}));
+        }
+        keep(Part::Keys, json!({"type": "keyword"}));
+        for part in [Part::Least, Part::Greatest] {
+            // Sorted by, and never searched.
+            keep(part, json!({"type": "keyword", "index": false}));
+        }
     }
+    let mut properties: Map<String, Value> = parts
+        .into_iter()
+        .map(|(name, fields)| (name.to_owned(), object(fields)))
+        .collect();
+    let mut nested = Map::new();
+    for child in place.children() {
+        let properties = self::properties(place.objects(child))?;
+        let mapping = json!({"type": "nested", "dynamic": false, "properties": properties});
+        nested.insert(place.name(child), mapping);
+    }
+    if !nested.is_empty() {
+        properties.insert("n".to_owned(), object(nested));
+    }
+    properties.insert("e".to_owned(), json!({"type": "keyword"}));
     Ok(properties)
 }
 
-/// Sort keys are sorted by and never searched.
-fn sort_keys<'a>(fields: impl Iterator<Item = &'a FieldDeclaration>) -> Map<String, Value> {
-    let comparable = fields.filter(|field| field.kind.is_comparable());
-    let key = json!({"type": "keyword", "index": false});
-    comparable
-        .map(|field| (field_name(&field.path), key.clone()))
-        .collect()
+fn object(properties: Map<String, Value>) -> Value {
+    json!({"type": "object", "dynamic": false, "properties": properties})
 }
 
 /// The model in an index's mappings, if this crate wrote them.
@@ -123,22 +148,38 @@ pub(crate) fn model_of(mappings: &Value) -> Option<Model> {
 mod tests {
     use super::*;
     use strongroom_core::ErrorKind;
+    use strongroom_core::model::FieldDeclaration;
+
+    const SETTINGS: IndexSettings = IndexSettings {
+        shards: 3,
+        replicas: None,
+        refresh_interval: Some(Duration::from_secs(5)),
+    };
 
     #[test]
     fn the_model_survives() {
+        let field = |path: &str, kind| FieldDeclaration::new(path.parse().unwrap(), kind);
         let model = Model::builder("a")
             .routed()
-            .field(FieldDeclaration::new("ö.n".parse().unwrap(), Kind::Integer))
-            .field(FieldDeclaration::new("t".parse().unwrap(), Kind::Text))
+            .field(field("ö", Kind::Integer))
+            .field(field("t", Kind::Text))
+            .field(field("i", Kind::Nested).many())
+            .field(field("i.b", Kind::Boolean).many())
             .build()
             .unwrap();
-        let body = index_body(&model, 3, None).unwrap();
+        let body = index_body(&model, SETTINGS).unwrap();
+        assert_eq!(body["settings"]["index"]["refresh_interval"], "5000ms");
         let mappings = &body["mappings"];
         assert_eq!(model_of(mappings).as_ref(), Some(&*model));
         assert_eq!(mappings["_routing"]["required"], true);
+        let properties = &mappings["properties"];
         assert_eq!(
-            mappings["properties"]["f"]["properties"].to_string(),
-            r#"{"%c3%b6.n":{"type":"long"}}"#
+            properties["x"]["properties"].to_string(),
+            r#"{"%c3%b6":{"type":"double"}}"#
+        );
+        assert_eq!(
+            properties["n"]["properties"]["i"]["properties"]["f"]["properties"].to_string(),
+            r#"{"i%2eb":{"type":"keyword"}}"#
         );
         assert_eq!(model_of(&json!({"_meta": {"else": 1}})), None);
     }
@@ -149,7 +190,7 @@ mod tests {
             .field(FieldDeclaration::new("u".parse().unwrap(), Kind::Keyword).unique())
             .build()
             .unwrap();
-        let error = index_body(&model, 3, None).unwrap_err();
+        let error = index_body(&model, SETTINGS).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("field u"), "{error}");
     }

@@ -1,15 +1,16 @@
-//! Names of fields in the index.
+//! Names and places of fields in the index.
 
-use strongroom_core::model::FieldPath;
+use strongroom_core::model::{FieldPath, Kind, Model};
 use strongroom_core::query::Order;
 
-/// The name in the index of the declared field at `path`: dots and plain characters as they are,
-/// every other byte as `%` and two hex digits, so that no name means anything to the engine.
-pub(super) fn field_name(path: &FieldPath) -> String {
+/// The name in the index of the declared field at `path`: plain characters as they are, every
+/// other byte as `%` and two hex digits, so that no name means anything to the engine, which takes
+/// a dot for a step into an object.
+fn field_name(path: &FieldPath) -> String {
     let mut name = String::new();
     for byte in path.as_str().bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => name.push(byte.into()),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => name.push(byte.into()),
             _ => {
                 name.push('%');
                 for digit in [byte >> 4, byte & 15] {
@@ -21,29 +22,158 @@ pub(super) fn field_name(path: &FieldPath) -> String {
     name
 }
 
-/// Where the values of the declared field at `path` are in the index.
-pub(super) fn indexed_path(path: &FieldPath) -> String {
-    format!("f.{}", field_name(path))
+/// What is kept of a field beside the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The keys of its values.
+    Keys,
+    /// Its numbers.
+    Numbers,
+    /// Its timestamps.
+    Times,
+    /// The words of its texts.
+    Words,
+    /// The key of its least value.
+    Least,
+    /// The key of its greatest value.
+    Greatest,
 }
 
-/// Where the sort keys of the declared field at `path` are in the index.
-pub(crate) fn sort_path(path: &FieldPath, order: Order) -> String {
-    let extreme = match order {
-        Order::Ascending => "lo",
-        Order::Descending => "hi",
-    };
-    format!("{extreme}.{}", field_name(path))
+impl Part {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Keys => "f",
+            Self::Numbers => "x",
+            Self::Times => "d",
+            Self::Words => "t",
+            Self::Least => "lo",
+            Self::Greatest => "hi",
+        }
+    }
+}
+
+impl From<Order> for Part {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Ascending => Self::Least,
+            Order::Descending => Self::Greatest,
+        }
+    }
+}
+
+/// Where fields are looked for: in documents, or in the objects of a nested field.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) nested: Option<&'a FieldPath>,
+}
+
+impl<'a> Place<'a> {
+    /// In documents.
+    pub(crate) fn documents(model: &'a Model) -> Self {
+        Self {
+            model,
+            nested: None,
+        }
+    }
+
+    /// In the objects of a nested field.
+    pub(crate) fn objects(self, field: &'a FieldPath) -> Self {
+        Self {
+            nested: Some(field),
+            ..self
+        }
+    }
+
+    /// The name of what is kept of a field here.
+    pub(crate) fn of(self, part: Part, field: &FieldPath) -> String {
+        format!("{}{}.{}", self.prefix(), part.name(), self.name(field))
+    }
+
+    /// The name of the field's own entry within a part.
+    pub(super) fn name(self, field: &FieldPath) -> String {
+        field_name(field)
+    }
+
+    /// The name of the list of fields that have a value here.
+    pub(crate) fn existing(self) -> String {
+        format!("{}e", self.prefix())
+    }
+
+    /// The path of the objects of a nested field, wherever it is asked from.
+    pub(crate) fn path_of(self, field: &FieldPath) -> String {
+        let name = field_name(field);
+        match self.parent(field) {
+            None => format!("n.{name}"),
+            Some(parent) => format!("{}.n.{name}", self.path_of(parent)),
+        }
+    }
+
+    fn prefix(self) -> String {
+        self.nested
+            .map(|field| format!("{}.", self.path_of(field)))
+            .unwrap_or_default()
+    }
+
+    /// The innermost nested field around a field.
+    fn parent(self, field: &FieldPath) -> Option<&'a FieldPath> {
+        self.model
+            .fields()
+            .filter(|f| f.kind == Kind::Nested && f.path != *field && field.is_within(&f.path))
+            .map(|f| &f.path)
+            .max_by_key(|path| path.segments().count())
+    }
+
+    /// The declared fields that can be read here.
+    pub(super) fn fields(
+        self,
+    ) -> impl Iterator<Item = &'a strongroom_core::model::FieldDeclaration> {
+        self.model.fields().filter(move |field| {
+            self.nested
+                .is_none_or(|nested| field.path != *nested && field.path.is_within(nested))
+        })
+    }
+
+    /// The nested fields whose objects stand right here.
+    pub(super) fn children(self) -> impl Iterator<Item = &'a FieldPath> {
+        self.fields()
+            .filter(move |f| f.kind == Kind::Nested && self.parent(&f.path) == self.nested)
+            .map(|f| &f.path)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::field_name;
+    use super::*;
+    use strongroom_core::model::FieldDeclaration;
 
     #[test]
     fn plain_names_stay_and_others_are_spelt_out() {
         let name = |path: &str| field_name(&path.parse().unwrap());
-        assert_eq!(name("address.city"), "address.city");
+        assert_eq!(name("address.city"), "address%2ecity");
         assert_eq!(name("größe"), "gr%c3%b6%c3%9fe");
         assert_eq!(name(" a%"), "%20a%25");
+    }
+
+    #[test]
+    fn nested_fields_stand_within_each_other() {
+        let path = |path: &str| -> FieldPath { path.parse().unwrap() };
+        let model = Model::builder("m")
+            .field(FieldDeclaration::new(path("a"), Kind::Nested).many())
+            .field(FieldDeclaration::new(path("a.b"), Kind::Nested).many())
+            .field(FieldDeclaration::new(path("a.b.n"), Kind::Integer).many())
+            .build()
+            .unwrap();
+        let documents = Place::documents(&model);
+        let (a, b, n) = (path("a"), path("a.b"), path("a.b.n"));
+        assert_eq!(documents.path_of(&b), "n.a.n.a%2eb");
+        assert_eq!(documents.of(Part::Keys, &n), "f.a%2eb%2en");
+        assert_eq!(
+            documents.objects(&a).of(Part::Keys, &n),
+            "n.a.f.a%2eb%2en"
+        );
+        assert_eq!(documents.objects(&b).existing(), "n.a.n.a%2eb.e");
+        assert_eq!(documents.children().collect::<Vec<_>>(), [&a]);
+        assert_eq!(documents.objects(&a).children().collect::<Vec<_>>(), [&b]);
     }
 }
