@@ -242,9 +242,14 @@ impl EsScan {
 impl Scan for EsScan {
     async fn next(&mut self) -> Result<Vec<RawDocument>> {
         let (store, collection) = (self.store.clone(), self.collection.clone());
-        store
-            .guard(Operation::ScanNext, Some(&collection), self.piece())
-            .await
+        let piece = self.piece();
+        let piece = store
+            .guard(Operation::ScanNext, Some(&collection), piece)
+            .await;
+        if piece.is_err() {
+            self.state = State::Over;
+        }
+        piece
     }
 
     async fn close(&mut self) -> Result<()> {

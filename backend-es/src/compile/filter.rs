@@ -68,6 +68,10 @@ fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
             upper,
         } => range(field, place, lower, upper)?,
         Filter::Prefix { field, prefix } => json!({"prefix": {keys(field): {"value": prefix}}}),
+        // The engine takes a pattern of nothing for a pattern that matches nothing.
+        Filter::Wildcard { field, pattern } if pattern.is_empty() => {
+            json!({"term": {keys(field): {"value": ""}}})
+        }
         Filter::Wildcard { field, pattern } => {
             json!({"wildcard": {keys(field): {"value": pattern}}})
         }
@@ -260,6 +264,7 @@ mod tests {
             Filter::wildcard("k", "a?"),
             r#"{"wildcard":{"f.k":{"value":"a?"}}}"#,
         );
+        check(Filter::wildcard("k", ""), r#"{"term":{"f.k":{"value":""}}}"#);
         check(Filter::exists("k"), r#"{"term":{"e":"k"}}"#);
     }
 
