@@ -7,7 +7,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use strongroom::prelude::*;
 #[allow(unused_imports)]
-use strongroom::{Result, handle::*};
+use strongroom::handle::*;
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 #[derive(Document, Serialize, Deserialize, Clone, Debug)]
 #[document(collection = "users")]
@@ -38,7 +40,7 @@ impl User {
 
 /// Runs an example on a collection of three users.
 #[allow(dead_code)]
-fn run(example: impl AsyncFnOnce(Collection<User>) -> Result<()>) -> Result<()> {
+fn run(example: impl AsyncFnOnce(Collection<User>) -> Outcome) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
