@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use strongroom::prelude::*;
 #[allow(unused_imports)]
 use strongroom::handle::*;
+use strongroom::prelude::*;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
