@@ -12,9 +12,10 @@ use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
-use strongroom::handle::MatchingStopped;
+use strongroom::handle::{MatchingSummary, Stopped};
 use strongroom::prelude::*;
 use strongroom::query::Call;
+use strongroom::store::{MatchingAction, MatchingRequest, Search as _};
 use strongroom::{Operation, Result};
 use support::{Watched, at, watched};
 
@@ -168,7 +169,7 @@ async fn a_step_that_fails_loses_nothing_of_what_was_done() -> Result<()> {
     assert_eq!(error.operation(), Some(Operation::PatchMatching));
     assert_eq!(error.collection().unwrap().as_str(), "jobs");
     assert!(error.message().contains("6 documents"), "{error}");
-    let stopped = MatchingStopped::of(&error).unwrap();
+    let stopped = Stopped::<MatchingSummary>::of(&error).unwrap();
     assert_eq!(
         (stopped.summary().written, stopped.summary().failed),
         (6, 0)
@@ -178,11 +179,20 @@ async fn a_step_that_fails_loses_nothing_of_what_was_done() -> Result<()> {
         .unwrap()
         .downcast_ref::<strongroom::Error>();
     assert!(cause.unwrap().message().starts_with("the reply was lost"));
-    let after = stopped.after().unwrap().clone();
+    let after = stopped.summary().after.clone().unwrap();
     assert_eq!(after.id().as_str(), "j005");
-    // The spy failed the step before it reached the store, so going on writes each once.
-    let rest = add().after(after).send().await?;
-    assert_eq!(rest.written, 4);
+    // Part of the lost step was written: another write of the same id stands for it.
+    let mut part = MatchingRequest::new(
+        jobs.model()?.clone(),
+        Filter::all(),
+        MatchingAction::Patch(f.tries().increment(1)),
+    );
+    part.after = Some(after);
+    part.limit = 2;
+    part.write_id = stopped.summary().write_id;
+    assert_eq!(w.db.store().write_matching(part).await?.written, 2);
+    let rest = add().resume(stopped.summary()).send().await?;
+    assert_eq!(rest.written, 2);
     assert_eq!(jobs.find(f.tries().eq(1)).count().await?, 10);
 
     // What fails in passing is tried again without being seen.
@@ -219,7 +229,7 @@ async fn what_makes_no_sense_is_refused_before_any_io() -> Result<()> {
         let error = write.send().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{text}");
         assert_eq!(error.collection().unwrap().as_str(), "jobs");
-        let stopped = MatchingStopped::of(&error).unwrap();
+        let stopped = Stopped::<MatchingSummary>::of(&error).unwrap();
         assert_eq!(stopped.summary().written, 0, "{text}");
     }
     // What a single patch would do and this one cannot is refused, not left out.

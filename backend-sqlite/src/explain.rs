@@ -83,6 +83,7 @@ fn value(param: &Param) -> Scalar {
         Param::Integer(i) => Scalar::Integer(*i),
         Param::Float(x) => Scalar::Float(*x),
         Param::Text(text) => Scalar::Text(text.clone()),
+        Param::WriteId(id) => Scalar::from(id.to_string()),
         other => Scalar::from(format!("{other:?}").as_str()),
     }
 }

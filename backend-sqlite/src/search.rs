@@ -235,6 +235,7 @@ impl ToSql for Bound<'_> {
             Param::Integer(i) => ToSqlOutput::from(*i),
             Param::Float(x) => ToSqlOutput::from(*x),
             Param::Text(t) => ToSqlOutput::Borrowed(ValueRef::Text(t.as_bytes())),
+            Param::WriteId(id) => ToSqlOutput::Borrowed(ValueRef::Blob(id.as_bytes())),
             other => {
                 return Err(rusqlite::Error::ToSqlConversionFailure(
                     format!("{other:?} is not bound").into(),

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use strongroom_conformance::Setup;
+use strongroom_conformance::{Setup, functions};
 use strongroom_core::model::{FieldPath, Scalar};
 use strongroom_core::query::Native;
 use strongroom_core::store::Store;
@@ -30,7 +30,7 @@ impl File {
 
 impl Setup for File {
     async fn store(&self) -> Arc<dyn Store> {
-        let options = SqliteOptions::file(self.path());
+        let options = SqliteOptions::file(self.path()).functions(functions());
         Arc::new(SqliteStore::open(options).await.expect("the file opens"))
     }
 

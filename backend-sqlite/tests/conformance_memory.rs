@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use strongroom_conformance::Setup;
+use strongroom_conformance::{Setup, functions};
 use strongroom_core::model::{FieldPath, Scalar};
 use strongroom_core::query::Native;
 use strongroom_core::store::Store;
@@ -13,7 +13,7 @@ struct Memory;
 
 impl Setup for Memory {
     async fn store(&self) -> Arc<dyn Store> {
-        let options = SqliteOptions::memory();
+        let options = SqliteOptions::memory().functions(functions());
         Arc::new(SqliteStore::open(options).await.expect("memory opens"))
     }
 

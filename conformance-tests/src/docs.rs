@@ -1,5 +1,6 @@
 //! One collection of a store, with short forms of the calls that cases make.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -80,6 +81,32 @@ impl Docs {
             "the effect of creating {key}"
         );
         version_of(&receipt, format_args!("creating {key}"))
+    }
+
+    /// Creates documents in one bulk, which must work, and makes them visible to searches.
+    pub(crate) async fn create_all(
+        &self,
+        bodies: impl IntoIterator<Item = (Key, Value)>,
+    ) -> Outcome<BTreeMap<Key, Version>> {
+        let bodies: Vec<(Key, Value)> = bodies.into_iter().collect();
+        let mut items = Vec::with_capacity(bodies.len());
+        for (key, body) in &bodies {
+            items.push(Write::put(key.clone(), Body::encode(body)?, Expected::Absent).into());
+        }
+        let reply = self.bulk(items).await.during("creating documents")?;
+        check_eq!(
+            reply.outcomes.len(),
+            bodies.len(),
+            "outcomes of creating documents"
+        );
+        let mut versions = BTreeMap::new();
+        for ((key, _), outcome) in bodies.into_iter().zip(reply.outcomes) {
+            let receipt = outcome.during(format_args!("creating {key}"))?;
+            let version = version_of(&receipt, format_args!("creating {key}"))?;
+            versions.insert(key, version);
+        }
+        self.refresh().await?;
+        Ok(versions)
     }
 
     /// Replaces a document at a version, which must work.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use strongroom_core::error::{Error, Result};
-use strongroom_core::model::Scalar;
+use strongroom_core::model::{Scalar, WriteId};
 
 use crate::dialect::Dialect;
 
@@ -19,6 +19,14 @@ pub enum Param {
     Float(f64),
     /// Text.
     Text(Arc<str>),
+    /// The id of a write, as the database keeps it: 16 bytes, or a type of its own for them.
+    WriteId(WriteId),
+}
+
+impl From<WriteId> for Param {
+    fn from(id: WriteId) -> Self {
+        Self::WriteId(id)
+    }
 }
 
 impl From<&Scalar> for Param {

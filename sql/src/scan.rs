@@ -60,6 +60,9 @@ pub fn matching(dialect: &dyn Dialect, request: &MatchingRequest) -> Result<Stat
     }
     sql.text(", ").text(column("version"));
     from_where(&mut sql, model, &request.filter, request.routing.as_ref())?;
+    // What the write itself left, when it was sent before, is passed over.
+    sql.text(" AND ").text(column("write_id")).text(" <> ");
+    sql.bind(request.write_id);
     if let Some(key) = &request.after {
         let position = Position {
             values: Vec::new(),
@@ -116,13 +119,19 @@ mod tests {
         assert_eq!(
             statement.sql,
             "SELECT d.id, d.routing, d.version FROM \"users\" AS d WHERE TRUE AND \
-             (d.id > ?1 OR (d.id = ?2 AND (d.routing > ?3))) \
-             ORDER BY d.id ASC, d.routing ASC LIMIT ?4"
+             d.write_id <> ?1 AND (d.id > ?2 OR (d.id = ?3 AND (d.routing > ?4))) \
+             ORDER BY d.id ASC, d.routing ASC LIMIT ?5"
         );
         let ada = || Param::from("ada");
         assert_eq!(
             statement.params,
-            [ada(), ada(), Param::from("eu"), Param::Integer(11)]
+            [
+                Param::from(request.write_id),
+                ada(),
+                ada(),
+                Param::from("eu"),
+                Param::Integer(11)
+            ]
         );
         // A key without a routing lies nowhere in a routed collection.
         request.after = Some(Key::new("ada").unwrap());

@@ -13,7 +13,7 @@ use strongroom_core::store::{
     FindRequest, FunctionSupport, GroupRequest, Groups, MatchingAction, MatchingReply,
     MatchingRequest, Page, PageStart, Scan, ScanRequest, Store,
 };
-use strongroom_core::{ErrorKind, Result};
+use strongroom_core::{Error, ErrorKind, Result};
 
 use crate::alter::{Alter, altered};
 use crate::context::Context;
@@ -82,6 +82,44 @@ impl Alter for GrantsNothing {
         self.called();
         inner.explain(request).await
     }
+}
+
+/// A store that no question is to reach.
+#[derive(Debug)]
+struct NeverAsked;
+
+fn reached<T>() -> Result<T> {
+    Err(Error::internal("the request reached the store"))
+}
+
+#[async_trait]
+impl Alter for NeverAsked {
+    async fn aggregate(&self, _: &Arc<dyn Store>, _: AggregateRequest) -> Result<AggregateReply> {
+        reached()
+    }
+
+    async fn group(&self, _: &Arc<dyn Store>, _: GroupRequest) -> Result<Groups> {
+        reached()
+    }
+
+    async fn scan(&self, _: &Arc<dyn Store>, _: ScanRequest) -> Result<Box<dyn Scan>> {
+        reached()
+    }
+
+    async fn write_matching(
+        &self,
+        _: &Arc<dyn Store>,
+        _: MatchingRequest,
+    ) -> Result<MatchingReply> {
+        reached()
+    }
+}
+
+/// The collection with the check layer around a store that must not be asked: aggregations,
+/// groups, scans and writes of what matches that arrive there fail as `Internal`.
+pub(super) fn never_asked(docs: &Docs) -> Docs {
+    let store = altered(docs.store().clone(), NeverAsked);
+    docs.within(CheckLayer::new().wrap(store))
 }
 
 /// A capability: what its refusal says, whether it is granted, and a question that needs it.

@@ -8,6 +8,7 @@ mod bulk;
 mod calls;
 mod cancel;
 mod capabilities;
+mod computed;
 mod explain;
 mod faults;
 mod filters;
@@ -31,7 +32,9 @@ mod routing;
 mod savepoints;
 mod scans;
 mod schema;
+mod terms;
 mod transactions;
+mod transfer;
 mod typed;
 mod unique;
 mod versions;
@@ -109,6 +112,16 @@ macro_rules! __with_cases {
                 durable_means_it_is_there_again
                 two_stores_on_the_same_data
                 refused_before_any_call
+            }
+            computed {
+                see_the_document_as_it_is_written
+                keep_the_guard
+                that_fail_write_nothing
+                belong_to_their_transaction
+                without_the_function_are_refused
+            }
+            transfer {
+                copies_there_and_back
             }
             grants {
                 nothing_else_is_carried_out
@@ -189,6 +202,7 @@ macro_rules! __with_cases {
                 within_transactions
             }
             matching {
+                sent_again_writes_what_is_left
                 patches_each_document_once
                 deletes_what_matches
                 routing
@@ -214,12 +228,10 @@ macro_rules! __with_cases {
                 metrics
                 of_nothing
                 mixed_values
-                terms_counts
-                terms_orders_and_sizes
-                terms_of_every_kind
                 filters_and_routing
                 bad_requests
             }
+            terms { counts orders_and_sizes of_every_kind }
             buckets {
                 histograms
                 date_histograms

@@ -71,18 +71,18 @@ async fn walk(docs: &Docs, mut request: FindRequest, backward: bool) -> Outcome<
 
 pub(crate) async fn no_document_twice_or_missing(cx: &Context) -> Outcome {
     let docs = cx.docs().await?;
-    let mut stable = BTreeSet::new();
-    for n in 0..24 {
-        let at = key(&format!("s{n:02}"))?;
+    let bodies = (0..24).map(|n| {
         let body = if n % 4 == 3 {
             json!({})
         } else {
             json!({"n": n % 4})
         };
-        docs.create(&at, &body).await?;
-        stable.insert(at);
-    }
-    docs.refresh().await?;
+        Ok((key(&format!("s{n:02}"))?, body))
+    });
+    let stable = docs
+        .create_all(bodies.collect::<Outcome<Vec<_>>>()?)
+        .await?;
+    let stable: BTreeSet<Key> = stable.into_keys().collect();
     let done = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..2)
         .map(|task| tokio::spawn(come_and_go(docs.clone(), task, done.clone())))

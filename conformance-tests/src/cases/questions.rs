@@ -18,20 +18,23 @@ use crate::failure::{During, Outcome, check_eq};
 use crate::random::property;
 use crate::strategies::queries::{self as strategies, Grants, Which};
 
-/// How many questions are asked of one collection.
-const OF_ONE: usize = 8;
+/// How many questions are asked of one collection: many, because making one costs more.
+const OF_ONE: usize = 16;
+/// How many times one collection is written to, which leaves less of it each time.
+const WRITES_OF_ONE: usize = 6;
 
 /// Asks random questions of random collections; `share` is the part of the scale's questions that
-/// are of this kind.
+/// are of this kind, `of_one` how many are asked of one collection.
 fn ask<Q: std::fmt::Debug>(
     cx: &Context,
     share: u32,
+    of_one: usize,
     questions: impl Strategy<Value = Q>,
     asked: impl AsyncFn(&Both, &[Value], Q) -> Outcome,
 ) -> Outcome {
     let can = Grants::of(cx);
-    let cases = (cx.scale().questions / share).div_ceil(OF_ONE as u32);
-    let inputs = (strategies::collection(), vec(questions, OF_ONE));
+    let cases = (cx.scale().questions / share).div_ceil(of_one as u32);
+    let inputs = (strategies::collection(), vec(questions, of_one));
     property(cases, inputs, async |((routed, bodies), questions)| {
         let model = can.model(cx.name("questions"), routed)?;
         let keyed = bodies
@@ -72,7 +75,7 @@ fn of(which: Which, both: &Both) -> Outcome<(Filter, Option<Routing>)> {
 
 pub(crate) async fn random_pages(cx: &Context) -> Outcome {
     let pages = strategies::page(Grants::of(cx));
-    ask(cx, 1, pages, async |both, _, page| {
+    ask(cx, 1, OF_ONE, pages, async |both, _, page| {
         let (filter, routing) = of(page.which, both)?;
         let mut request = both.docs.query(filter);
         (request.routing, request.sort) = (routing, page.sort);
@@ -95,14 +98,20 @@ pub(crate) async fn random_aggregations(cx: &Context) -> Outcome {
     }
     let can = Grants::of(cx);
     let questions = (strategies::which(can), strategies::aggregations(can));
-    ask(cx, 2, questions, async |both, bodies, (which, all)| {
-        let (filter, routing) = of(which, both)?;
-        let model = both.docs.model().clone();
-        Aggregation::check_all(&all, &model).during("aggregations of the suite's own")?;
-        let mut request = AggregateRequest::new(model, filter, all);
-        request.routing = routing;
-        aggregations::agree(both, &request, answers::magnitude(bodies)).await
-    })
+    ask(
+        cx,
+        1,
+        OF_ONE,
+        questions,
+        async |both, bodies, (which, all)| {
+            let (filter, routing) = of(which, both)?;
+            let model = both.docs.model().clone();
+            Aggregation::check_all(&all, &model).during("aggregations of the suite's own")?;
+            let mut request = AggregateRequest::new(model, filter, all);
+            request.routing = routing;
+            aggregations::agree(both, &request, answers::magnitude(bodies)).await
+        },
+    )
 }
 
 pub(crate) async fn random_groups(cx: &Context) -> Outcome {
@@ -110,7 +119,7 @@ pub(crate) async fn random_groups(cx: &Context) -> Outcome {
         return not_granted("groups");
     }
     let questions = strategies::groups(Grants::of(cx));
-    ask(cx, 4, questions, async |both, _, asked| {
+    ask(cx, 1, OF_ONE, questions, async |both, _, asked| {
         let (filter, routing) = of(asked.which, both)?;
         let model = both.docs.model().clone();
         let mut request = GroupRequest::new(model, filter, asked.by.parse()?);
@@ -126,7 +135,7 @@ pub(crate) async fn random_scans(cx: &Context) -> Outcome {
         return not_granted("scans");
     }
     let pages = strategies::page(Grants::of(cx));
-    ask(cx, 4, pages, async |both, _, page| {
+    ask(cx, 4, OF_ONE, pages, async |both, _, page| {
         let (filter, routing) = of(page.which, both)?;
         let mut request = ScanRequest::new(both.docs.model().clone(), filter);
         (request.routing, request.sort) = (routing, page.sort);
@@ -143,19 +152,25 @@ pub(crate) async fn random_matching_writes(cx: &Context) -> Outcome {
         return Ok(());
     }
     let questions = strategies::matching(Grants::of(cx));
-    ask(cx, 4, questions, async |both, _, (which, action, limit)| {
-        let (filter, routing) = of(which, both)?;
-        let mut request = matching::step(&both.docs, filter, action, limit);
-        request.routing = routing;
-        let found = matching::all_steps(&both.docs, &request).await?;
-        let right = matching::all_steps(&both.oracle, &request).await?;
-        check_eq!(
-            found,
-            right,
-            "what was written and what was not by {request:?}, against the oracle"
-        );
-        all_alike(both, &request).await
-    })
+    ask(
+        cx,
+        4,
+        WRITES_OF_ONE,
+        questions,
+        async |both, _, (which, action, limit)| {
+            let (filter, routing) = of(which, both)?;
+            let mut request = matching::step(&both.docs, filter, action, limit);
+            request.routing = routing;
+            let found = matching::all_steps(&both.docs, &request).await?;
+            let right = matching::all_steps(&both.oracle, &request).await?;
+            check_eq!(
+                found,
+                right,
+                "what was written and what was not by {request:?}, against the oracle"
+            );
+            all_alike(both, &request).await
+        },
+    )
 }
 
 /// Checks that the store and the oracle hold the same documents.

@@ -80,14 +80,8 @@ pub(super) fn contents(documents: &[RawDocument]) -> Outcome<Vec<(Key, Value)>> 
 
 /// Creates so many documents, of `n` from 0 on.
 async fn fill(docs: &Docs, count: i64) -> Outcome<BTreeMap<Key, Version>> {
-    let mut versions = BTreeMap::new();
-    for n in 0..count {
-        let at = key(&format!("d{n:03}"))?;
-        let version = docs.create(&at, &json!({"n": n})).await?;
-        versions.insert(at, version);
-    }
-    docs.refresh().await?;
-    Ok(versions)
+    let bodies = (0..count).map(|n| Ok((key(&format!("d{n:03}"))?, json!({"n": n}))));
+    docs.create_all(bodies.collect::<Outcome<Vec<_>>>()?).await
 }
 
 fn numbers(documents: &[RawDocument]) -> Outcome<Vec<i64>> {
@@ -172,7 +166,7 @@ pub(crate) async fn one_state_while_documents_change(cx: &Context) -> Outcome {
     }
     for sorted in [false, true] {
         let docs = cx.docs().await?;
-        let versions = fill(&docs, 30).await?;
+        let versions = fill(&docs, 18).await?;
         let mut request = request(&docs, Filter::gte("n", 0)?, 4);
         if sorted {
             request.sort = vec![Sort::ascending("n".parse()?)];
@@ -197,7 +191,7 @@ pub(crate) async fn one_state_while_documents_change(cx: &Context) -> Outcome {
         found.extend(rest(&mut scan, request.batch).await?);
         check_eq!(
             numbers(&found)?,
-            (0..30).collect::<Vec<_>>(),
+            (0..18).collect::<Vec<_>>(),
             "a scan while all changes, sorted: {sorted}"
         );
         for document in &found {
@@ -209,9 +203,23 @@ pub(crate) async fn one_state_while_documents_change(cx: &Context) -> Outcome {
             );
         }
         let after = whole(&docs, &request).await?;
-        check_eq!(after.len(), 20, "what a scan finds that is opened after");
+        check_eq!(after.len(), 12, "what a scan finds that is opened after");
     }
     Ok(())
+}
+
+/// A scan that leaves others the time to write between its pieces.
+async fn slowly(docs: &Docs) -> Outcome<Vec<RawDocument>> {
+    let mut scan = open(docs, &request(docs, Filter::all(), 1)).await?;
+    let mut found = Vec::new();
+    loop {
+        let piece = scan.next().await.during("a piece among writers")?;
+        if piece.is_empty() {
+            return Ok(found);
+        }
+        found.extend(piece);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 pub(crate) async fn one_state_among_writers(cx: &Context) -> Outcome {
@@ -244,8 +252,8 @@ pub(crate) async fn one_state_among_writers(cx: &Context) -> Outcome {
         })
     };
     let mut outcome = Ok(());
-    for _ in 0..12 {
-        let found = whole(&docs, &request(&docs, Filter::all(), 1)).await;
+    for _ in 0..6 {
+        let found = slowly(&docs).await;
         outcome = found.and_then(|found| {
             let found = numbers(&found)?;
             check_eq!(
@@ -362,7 +370,7 @@ pub(crate) async fn closed_ones_are_over(cx: &Context) -> Outcome {
         refused(scan.next().await, ErrorKind::Cancelled, &what)?;
     }
     for batch in [0, 10_001] {
-        let checked = cx.checked(&docs);
+        let checked = super::grants::never_asked(&docs);
         let opened = checked.store().scan(request(&docs, Filter::all(), batch));
         refused(
             opened.await,
@@ -383,13 +391,19 @@ pub(crate) async fn end_with_the_store(cx: &Context) -> Outcome {
     let mut scan = open(&docs, &request).await?;
     scan.next().await.during("a piece")?;
     cx.store().close().await.during("closing the store")?;
-    // What was read ahead may still come; the end of the data may not.
-    for _ in 0..9 {
+    // What was read ahead may still come; an end before the last document may not.
+    let mut found = 1;
+    loop {
         match scan.next().await {
-            Ok(piece) => check!(
-                !piece.is_empty(),
-                "a scan that was cut short by the store's end ends as if it was whole"
-            ),
+            Ok(piece) if piece.is_empty() => {
+                check_eq!(
+                    found,
+                    9,
+                    "documents of a scan that ended, though the store was closed on its way"
+                );
+                break;
+            }
+            Ok(piece) => found += piece.len(),
             Err(_) => {
                 refused(
                     scan.next().await,

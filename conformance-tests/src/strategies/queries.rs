@@ -17,7 +17,7 @@ use crate::context::{Context, usual_fields};
 use crate::failure::{During, Outcome};
 
 /// Most documents of a random collection.
-pub(crate) const MOST_DOCUMENTS: usize = 16;
+pub(crate) const MOST_DOCUMENTS: usize = 24;
 
 /// What of the optional questions are asked.
 #[derive(Clone, Copy, Debug)]
@@ -85,15 +85,27 @@ pub(crate) fn rich_body() -> impl Strategy<Value = Value> {
         }
         object
     });
+    // Values that come again, in one document and in several, and others.
+    let numbers = prop_oneof![3 => vec(-1..2_i64, 0..4), 1 => vec(integer(), 0..4)];
     (
         body(),
-        maybe(vec(integer(), 0..4)),
+        maybe(numbers),
+        option::weighted(0.6, vec(prop::sample::select(vec!["a", "b", "ab"]), 0..4)),
+        option::weighted(0.5, prop::sample::select(vec!["a", "b"])),
         maybe(words()),
         maybe(vec(words(), 0..3)),
         maybe(vec(object, 0..4)),
     )
-        .prop_map(|(mut body, ns, w, ws, e)| {
-            for (name, value) in [("ns", ns), ("w", w), ("ws", ws), ("e", e)] {
+        .prop_map(|(mut body, ns, tags, k, w, ws, e)| {
+            let (tags, k) = (tags.map(Value::from), k.map(Value::from));
+            for (name, value) in [
+                ("ns", ns),
+                ("tags", tags),
+                ("k", k),
+                ("w", w),
+                ("ws", ws),
+                ("e", e),
+            ] {
                 if let Some(value) = value {
                     body[name] = value;
                 }
@@ -111,8 +123,12 @@ pub(crate) fn collection() -> impl Strategy<Value = (bool, Vec<Value>)> {
 }
 
 fn pattern() -> impl Strategy<Value = String> {
-    let piece = vec!["*", "*", "?", "a", "b", "ab", "ä", "%", "_", "\\*", "\\?"];
-    vec(prop::sample::select(piece), 0..5).prop_map(|pieces| pieces.concat())
+    let likely = vec!["?", "a?", "?b", "??", "?*", "*b", "a*", "*", "*?b*", ""];
+    let piece = vec!["*", "?", "a", "b", "ab", "ä", "%", "_", "\\*", "\\?"];
+    prop_oneof![
+        2 => prop::sample::select(likely).prop_map(str::to_owned),
+        1 => vec(prop::sample::select(piece), 0..5).prop_map(|pieces| pieces.concat()),
+    ]
 }
 
 fn wildcard(fields: Vec<&'static str>) -> impl Strategy<Value = Filter> {
@@ -187,7 +203,7 @@ fn call() -> impl Strategy<Value = Filter> {
 pub(crate) fn rich_filter(can: Grants) -> BoxedStrategy<Filter> {
     let mut leaves = vec![
         (6, leaf().boxed()),
-        (1, wildcard(vec!["k", "o.k", "tags"]).boxed()),
+        (2, wildcard(vec!["k", "o.k", "tags"]).boxed()),
         (1, ids().boxed()),
         (
             1,
@@ -242,7 +258,8 @@ pub(crate) struct Which {
 
 pub(crate) fn which(can: Grants) -> impl Strategy<Value = Which> {
     let routing = option::weighted(0.3, prop::sample::select(vec!["r", "s", "none"]));
-    (rich_filter(can), routing).prop_map(|(filter, routing)| Which { filter, routing })
+    let filter = prop_oneof![2 => rich_filter(can), 1 => Just(Filter::all())];
+    (filter, routing).prop_map(|(filter, routing)| Which { filter, routing })
 }
 
 /// A page, forwards or backwards.
@@ -262,7 +279,7 @@ pub(crate) fn page(can: Grants) -> impl Strategy<Value = PageOf> {
         which(can),
         sorts(),
         source(),
-        1..8_usize,
+        1..12_usize,
         prop_oneof![3 => Just(0), 1 => 1..6_usize],
         any::<bool>(),
         prop::bool::weighted(0.4),
@@ -404,6 +421,11 @@ pub(crate) fn aggregations(can: Grants) -> impl Strategy<Value = Aggregations> {
     btree_map("[a-z]", Union::new_weighted(one), 1..4)
 }
 
+/// One sort key by which many documents tie.
+fn ties() -> impl Strategy<Value = Vec<Sort>> {
+    field(vec!["b", "k", "tags", "ns"]).prop_map(|field| vec![Sort::ascending(field)])
+}
+
 /// Groups by a field.
 #[derive(Clone, Debug)]
 pub(crate) struct GroupsBy {
@@ -420,10 +442,10 @@ pub(crate) fn groups(can: Grants) -> impl Strategy<Value = GroupsBy> {
     let rankings = vec![Ranking::RowNumber, Ranking::Rank, Ranking::DenseRank];
     (
         which(can),
-        prop::sample::select(vec!["k", "n", "x", "b", "at", "o.k", "o.n"]),
-        sorts(),
+        prop::sample::select(vec!["k", "k", "b", "b", "n", "x", "at", "o.k", "o.n"]),
+        prop_oneof![1 => sorts().boxed(), 2 => ties().boxed()],
         prop::sample::select(rankings),
-        1..4_usize,
+        1..5_usize,
         1..6_usize,
         source(),
     )

@@ -9,9 +9,12 @@
     reason = "this is test code, outside of the functions that clippy knows as tests"
 )]
 
+mod aggregates;
 mod bulks;
+mod computed;
 mod loads;
 mod others;
+mod pages;
 mod transactions;
 mod writes;
 

@@ -9,13 +9,14 @@ use super::collection::Collection;
 use super::context::Annotate as _;
 use super::document::Document;
 use super::key::IntoKey;
+use super::stopped::Stopped;
 use crate::error::{Error, Operation, Result};
 use crate::model::{Key, Model, Routing, WriteId};
 use crate::patch::Patch;
 use crate::query::Filter;
 use crate::store::{ExplainRequest, Explanation, MatchingAction, MatchingRequest};
 
-pub use report::{MatchingProgress, MatchingStopped, MatchingSummary};
+pub use report::{MatchingProgress, MatchingSummary};
 
 /// Default number of documents of one step.
 const STEP: usize = 1_000;
@@ -126,7 +127,17 @@ impl<T: Document> WriteMatching<T> {
         self
     }
 
-    /// Only documents with greater keys than this: goes on where a write was stopped.
+    /// Goes on where this same write was stopped, and writes nothing twice: what the step that
+    /// failed may have written after all is passed over, and not counted.
+    pub fn resume(mut self, stopped: &MatchingSummary) -> Self {
+        self.after = Ok(stopped.after.clone());
+        self.write_id = stopped.write_id;
+        self
+    }
+
+    /// Only documents with greater keys than this: goes on where another process was stopped. If
+    /// the outcome of its last step is not known, some of that step's documents may be written
+    /// again.
     pub fn after(mut self, key: impl IntoKey) -> Self {
         self.after = key.into_key().map(Some);
         self
@@ -147,18 +158,23 @@ impl<T: Document> WriteMatching<T> {
     ///
     /// # Errors
     ///
-    /// Of a step that could not be carried out; [`MatchingStopped::of`] the error tells what was
-    /// done before, and where to go on. `Invalid` for a filter, a patch or a number that is not
+    /// Of a step that could not be carried out; [`Stopped<MatchingSummary>`](Stopped) of the error
+    /// tells what was done before, for [`resume`](Self::resume) to go on. `Invalid` for a filter, a patch or a number that is not
     /// allowed, or a patch of a field that the key is read from; `Unsupported` if the store has no
     /// such writes, or for a patch by a handle with [computed fields](Collection::with_computed);
     /// `Unavailable`, `Timeout` and `Contended` if the step wrote nothing; `Indeterminate` if that
     /// is not known.
     pub async fn send(mut self) -> Result<MatchingSummary> {
-        let mut summary = MatchingSummary::default();
-        let mut after = None;
-        match self.write(&mut summary, &mut after).await {
+        let mut summary = MatchingSummary::new(self.write_id);
+        match self.write(&mut summary).await {
             Ok(()) => Ok(summary),
-            Err(error) => Err(MatchingStopped::new(error, summary, after).into_error()),
+            Err(error) => {
+                let MatchingSummary {
+                    written, failed, ..
+                } = summary;
+                let done = format!("{written} documents were written and {failed} were not");
+                Err(Stopped::error(error, summary, done))
+            }
         }
     }
 
@@ -174,16 +190,12 @@ impl<T: Document> WriteMatching<T> {
         collection.explain(ExplainRequest::Matching(first)).await
     }
 
-    async fn write(
-        &mut self,
-        summary: &mut MatchingSummary,
-        after: &mut Option<Key>,
-    ) -> Result<()> {
+    async fn write(&mut self, summary: &mut MatchingSummary) -> Result<()> {
         let mut step = self.first_step()?;
         let model = step.model.clone();
         let operation = step.action.operation();
         loop {
-            after.clone_from(&step.after);
+            summary.after.clone_from(&step.after);
             let reply = self.collection.context.store.write_matching(step).await;
             let reply = reply.at(operation, &model)?;
             summary.add(reply.written, reply.failures, self.failures);
@@ -195,9 +207,10 @@ impl<T: Document> WriteMatching<T> {
                 });
             }
             let Some(next) = reply.next else {
+                summary.after = None;
                 return Ok(());
             };
-            if after.as_ref() == Some(&next) {
+            if summary.after.as_ref() == Some(&next) {
                 let error = Error::internal("the store did not go on behind the step before");
                 return Err(error).at(operation, &model);
             }

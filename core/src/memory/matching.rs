@@ -69,7 +69,9 @@ impl Collection {
         }
         let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let range = self.documents.range::<Key, _>((start, Bound::Unbounded));
-        hits.among(range)
+        // What the write itself left, when it was sent before, is passed over.
+        let others = range.filter(|(_, stored)| stored.write_id != request.write_id);
+        hits.among(others)
             .take(request.limit + 1)
             .map(|hit| hit.map(|(key, stored)| (key.clone(), stored.version)))
             .collect()

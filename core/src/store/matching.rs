@@ -34,6 +34,9 @@ impl MatchingAction {
 /// `limit` of those that match, and writes each under the version at which it matched. To write
 /// all that matches, go on with the `next` of each reply: every document is written at most once,
 /// however it looks afterwards.
+///
+/// Documents that carry the id of the write already are passed over, and not counted. So a step
+/// whose outcome is unknown can be sent again: it goes on with what is left of it.
 #[derive(Clone, Debug)]
 pub struct MatchingRequest {
     /// The collection.

@@ -7,8 +7,8 @@ use futures_util::future::join;
 
 use super::super::collection::Collection;
 use super::super::document::Document;
+use super::super::stopped::Stopped;
 use super::reading::Reading;
-use super::stopped::Stopped;
 use super::verify::{Verify, VerifyProgress, VerifyReport};
 use super::{Existing, FAILURES, PIECE, is_of_document};
 use crate::error::{Error, ErrorKind, Result};

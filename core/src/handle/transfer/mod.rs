@@ -9,14 +9,12 @@ mod export;
 mod import;
 mod lines;
 mod reading;
-mod stopped;
 mod verify;
 
 pub use copy::{CopyCollection, CopyProgress, CopySummary, copy_collection};
 pub use digest::ContentDigest;
 pub use export::{Export, ExportProgress};
 pub use import::{Import, ImportSummary};
-pub use stopped::Stopped;
 pub use verify::{Difference, VerifyProgress, VerifyReport};
 
 use crate::error::{Error, ErrorKind};

@@ -421,7 +421,7 @@ impl Search for Retrying {
     }
 
     /// A retryable failure says that nothing was written, so the step is made again. One whose
-    /// outcome is unknown is not: which documents it wrote, each of them tells by its write id.
+    /// outcome is unknown is not: it would write nothing twice, but no longer count what it wrote.
     async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
         let name = Some(request.model.name());
         let call = || self.inner.write_matching(request.clone());

@@ -4,21 +4,32 @@ use std::fmt;
 
 use crate::error::Error;
 
-/// The source of the error of an import or a copy that could not go on: what it did before, as
-/// the same summary that it would have ended with.
+/// The source of the error of work in many steps that could not go on: what it did before, as the
+/// same summary that it would have ended with, and where to go on.
 ///
 /// # Examples
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
-/// use strongroom_core::handle::transfer::{ImportSummary, Stopped};
-///
 /// # fn main() -> Result<()> { run(async |_, users| {
-/// let lines = "{\"name\":\"ada\"}\n{\"name\":\n{\"name\":\"bob\"}\n";
-/// let error = users.import(lines.as_bytes()).max_failures(0).send().await.unwrap_err();
-/// assert!(error.message().contains("line 2"));
-/// let stopped = Stopped::<ImportSummary>::of(&error).expect("the import tells");
-/// assert_eq!(stopped.summary().written, 1);
+/// let f = User::fields();
+/// let count = || users.patch_matching(Filter::all(), f.logins().increment(1));
+/// let mut write = count();
+/// let mut written = 0;
+/// loop {
+///     let error = match write.send().await {
+///         Ok(summary) => break written += summary.written,
+///         Err(error) => error,
+///     };
+///     match Stopped::<MatchingSummary>::of(&error) {
+///         Some(stopped) if error.is_retryable() => {
+///             written += stopped.summary().written;
+///             write = count().resume(stopped.summary());
+///         }
+///         _ => return Err(error),
+///     }
+/// }
+/// # assert_eq!(written, 0);
 /// # Ok(()) }) }
 /// ```
 #[derive(Debug)]
@@ -41,7 +52,7 @@ impl<S: fmt::Debug + Send + Sync + 'static> Stopped<S> {
     }
 
     /// The error, with the summary as its source; `done` says it in words.
-    pub(super) fn error(error: Error, summary: S, done: impl fmt::Display) -> Error {
+    pub(crate) fn error(error: Error, summary: S, done: impl fmt::Display) -> Error {
         let mut told = Error::new(
             error.kind(),
             format!("{} (before that, {done})", error.message()),
