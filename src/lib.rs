@@ -65,6 +65,8 @@
 //!
 //! - `sqlite` (default): the embedded engine, `sqlite://` in [`connect`].
 //! - `derive` (default): `#[derive(Document)]` and `#[derive(Object)]`.
+//! - `transfer` (default): `handle::transfer`, import and export of JSON lines, copies between
+//!   stores.
 //! - `mock`: mocks of the trait family, for tests.
 //! - `signed-cursors`: cursors of pages signed by a secret.
 //! - `metrics`: figures of calls for the `metrics` crate.
@@ -91,6 +93,6 @@ pub use strongroom_derive::{Document, Object};
 pub use strongroom_sqlite as sqlite;
 
 /// The examples of the README compile.
-#[cfg(all(doctest, feature = "derive", feature = "sqlite"))]
+#[cfg(all(doctest, feature = "derive", feature = "sqlite", feature = "transfer"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
