@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Result, child};
@@ -52,6 +53,12 @@ fn start_time(id: u32) -> Option<String> {
 pub(crate) struct Server {
     /// Its name.
     pub(crate) name: String,
+    /// Its version.
+    #[serde(default)]
+    pub(crate) version: String,
+    /// When it was started.
+    #[serde(default)]
+    pub(crate) since: Timestamp,
     /// The variable that tells tests where it is.
     pub(crate) variable: String,
     /// Where it listens; empty until it does.
@@ -140,15 +147,31 @@ impl Run {
         self.owner.as_ref().is_some_and(|owner| !owner.is_running())
     }
 
+    /// The process that will stop the servers, if they were not left running on purpose.
+    pub(super) fn owner(&self) -> Option<&Process> {
+        self.owner.as_ref()
+    }
+
+    /// The servers that still run.
+    pub(super) fn running(&self) -> impl Iterator<Item = &Server> {
+        self.servers
+            .iter()
+            .filter(|server| server.process.is_running())
+    }
+
     /// Stops the servers that still run, and removes their data and the record.
     pub(super) fn stop(&self) -> Result<()> {
         let leaders: Vec<i32> = self
-            .servers
-            .iter()
-            .filter(|server| server.process.is_running())
+            .running()
             .filter_map(|server| i32::try_from(server.process.id).ok())
             .collect();
         child::stop_groups(&leaders);
+        if let Some(left) = self.running().next() {
+            return Err(format!(
+                "could not stop {} (process {})",
+                left.name, left.process.id
+            ));
+        }
         for path in [&self.folder, &self.file] {
             let removed = if path.is_dir() {
                 fs::remove_dir_all(path)
