@@ -34,6 +34,8 @@ struct Module {
     extends: &'static str,
     /// Its jars, as `group:artifact:version`; without a version where it is the server's own.
     jars: &'static [&'static str],
+    /// What it must be allowed, in the words of Java's policy files.
+    permissions: &'static [&'static str],
 }
 
 /// OpenSearch 3.
@@ -59,24 +61,28 @@ pub(super) static OPENSEARCH: OpenSearch = OpenSearch {
                 "commons-codec:commons-codec:1.18.0",
                 "commons-logging:commons-logging:1.3.5",
             ],
+            permissions: &[],
         },
         Module {
             name: "mapper-extras",
             class: "org.opensearch.index.mapper.MapperExtrasModulePlugin",
             extends: "",
             jars: &["org.opensearch.plugin:mapper-extras-client"],
+            permissions: &[],
         },
         Module {
             name: "analysis-common",
             class: "org.opensearch.analysis.common.CommonAnalysisModulePlugin",
             extends: "lang-painless",
             jars: &["org.opensearch.plugin:analysis-common"],
+            permissions: &[],
         },
         Module {
             name: "lang-painless",
             class: "org.opensearch.painless.PainlessModulePlugin",
             extends: "",
             jars: PAINLESS,
+            permissions: &[],
         },
     ],
 };
@@ -105,24 +111,31 @@ pub(super) static OPENSEARCH_2: OpenSearch = OpenSearch {
                 "commons-codec:commons-codec:1.18.0",
                 "commons-logging:commons-logging:1.2",
             ],
+            permissions: &[],
         },
         Module {
             name: "mapper-extras",
             class: "org.opensearch.index.mapper.MapperExtrasPlugin",
             extends: "",
             jars: &["org.opensearch.plugin:mapper-extras-client"],
+            permissions: &[],
         },
         Module {
             name: "analysis-common",
             class: "org.opensearch.analysis.common.CommonAnalysisPlugin",
             extends: "lang-painless",
             jars: &["org.opensearch.plugin:analysis-common"],
+            permissions: &[],
         },
         Module {
             name: "lang-painless",
             class: "org.opensearch.painless.PainlessPlugin",
             extends: "",
             jars: PAINLESS,
+            permissions: &[
+                "java.lang.RuntimePermission \"createClassLoader\"",
+                "java.lang.RuntimePermission \"getClassLoader\"",
+            ],
         },
     ],
 };
@@ -175,10 +188,6 @@ impl Recipe for OpenSearch {
 
     fn launch(&self, program: &Path, folder: &Path, place: &Place) -> Result<Launch> {
         search_engine::make_folders(program, folder)?;
-        let options = folder.join("config/jvm.options");
-        fs::read_to_string(&options)
-            .and_then(|text| fs::write(&options, with_paths(&text, folder)))
-            .map_err(|e| format!("could not change {}: {e}", options.display()))?;
         let mut command = Command::new(program.join("bin/opensearch"));
         command
             .env("OPENSEARCH_JAVA_HOME", jdk::find(self.java.clone(), place)?)
@@ -206,6 +215,9 @@ impl OpenSearch {
             fs::rename(fetched.additions.join(module.folder()), &folder)?;
             let descriptor = module.descriptor(self.version, *self.java.start());
             fs::write(folder.join("plugin-descriptor.properties"), descriptor)?;
+            if !module.permissions.is_empty() {
+                fs::write(folder.join("plugin-security.policy"), module.policy())?;
+            }
         }
         Ok(program)
     }
@@ -229,6 +241,15 @@ impl Module {
         })
     }
 
+    /// What the server's security manager is told about a module.
+    fn policy(&self) -> String {
+        let permissions = self.permissions.iter();
+        let lines: String = permissions
+            .map(|permission| format!("  permission {permission};\n"))
+            .collect();
+        format!("grant {{\n{lines}}};\n")
+    }
+
     /// What the server has to be told about a module.
     fn descriptor(&self, server: &str, java: u32) -> String {
         format!(
@@ -237,16 +258,6 @@ impl Module {
             self.name, self.class, self.extends
         )
     }
-}
-
-/// The options of the virtual machine with paths into `folder`: the server runs in the program's
-/// own folder, where it must not write.
-fn with_paths(options: &str, folder: &Path) -> String {
-    let folder = folder.display();
-    options
-        .replace("file=logs/", &format!("file={folder}/logs/"))
-        .replace("ErrorFile=logs/", &format!("ErrorFile={folder}/logs/"))
-        .replace("HeapDumpPath=data", &format!("HeapDumpPath={folder}/data"))
 }
 
 #[cfg(test)]
@@ -268,16 +279,5 @@ mod tests {
         for coordinates in three.iter().chain(&coordinates(&OPENSEARCH_2)) {
             assert_eq!(coordinates.matches(':').count(), 2, "{coordinates}");
         }
-    }
-
-    #[test]
-    fn the_virtual_machine_writes_to_the_servers_folder() {
-        let options = "-Xlog:gc*:file=logs/gc.log:utctime\n-XX:ErrorFile=logs/hs_err_pid%p.log\n\
-                       -XX:HeapDumpPath=data\n-Xms1g\n";
-        assert_eq!(
-            with_paths(options, Path::new("/f")),
-            "-Xlog:gc*:file=/f/logs/gc.log:utctime\n-XX:ErrorFile=/f/logs/hs_err_pid%p.log\n\
-             -XX:HeapDumpPath=/f/data\n-Xms1g\n"
-        );
     }
 }

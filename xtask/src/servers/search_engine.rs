@@ -10,8 +10,8 @@ use crate::Result;
 /// several servers on one machine.
 pub(super) const JVM_OPTIONS: &str = "-Xms512m -Xmx512m";
 
-/// Makes the folders of a node in its own folder, with a copy of the configuration: the server
-/// writes its key store beside it.
+/// Makes the folders of a node in its own folder, with a copy of the configuration that keeps all
+/// paths in there. The server also writes its key store beside it.
 pub(super) fn make_folders(program: &Path, folder: &Path) -> Result<()> {
     let config = folder.join("config");
     copy_folder(&program.join("config"), &config).map_err(|e| {
@@ -20,6 +20,10 @@ pub(super) fn make_folders(program: &Path, folder: &Path) -> Result<()> {
             config.display()
         )
     })?;
+    let options = config.join("jvm.options");
+    fs::read_to_string(&options)
+        .and_then(|text| fs::write(&options, with_paths(&text, folder)))
+        .map_err(|e| format!("could not change {}: {e}", options.display()))?;
     for name in ["data", "logs", "tmp"] {
         fs::create_dir(folder.join(name))
             .map_err(|e| format!("could not make a folder in {}: {e}", folder.display()))?;
@@ -68,4 +72,30 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The options of the virtual machine with paths into `folder`: the server runs in the program's
+/// own folder, where it must not write.
+fn with_paths(options: &str, folder: &Path) -> String {
+    let folder = folder.display();
+    options
+        .replace("file=logs/", &format!("file={folder}/logs/"))
+        .replace("ErrorFile=logs/", &format!("ErrorFile={folder}/logs/"))
+        .replace("HeapDumpPath=data", &format!("HeapDumpPath={folder}/data"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_virtual_machine_writes_to_the_servers_folder() {
+        let options = "-Xlog:gc*:file=logs/gc.log:utctime\n-XX:ErrorFile=logs/hs_err_pid%p.log\n\
+                       -XX:HeapDumpPath=data\n-Xms1g\n";
+        assert_eq!(
+            with_paths(options, Path::new("/f")),
+            "-Xlog:gc*:file=/f/logs/gc.log:utctime\n-XX:ErrorFile=/f/logs/hs_err_pid%p.log\n\
+             -XX:HeapDumpPath=/f/data\n-Xms1g\n"
+        );
+    }
 }
