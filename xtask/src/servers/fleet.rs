@@ -41,9 +41,9 @@ struct Member {
     _port: Option<HeldPort>,
 }
 
-/// The servers that `up` started and that still run, in the workspace with this build folder.
-pub(super) fn left_running(target: &Path) -> Vec<Server> {
-    state::runs(target)
+/// The servers that `up` started and that still run, of those written down in a folder.
+pub(super) fn left_running(states: &Path) -> Vec<Server> {
+    state::runs(states)
         .into_iter()
         .filter(Run::is_left_running)
         .flat_map(|run| run.servers)
@@ -54,18 +54,23 @@ pub(super) fn left_running(target: &Path) -> Vec<Server> {
 impl Fleet {
     /// Starts the servers that the tests need and that are not there yet.
     pub(crate) fn for_tests(target: &Path, scale: Scale) -> Result<Self> {
-        Self::start(target, &catalogue::tested(scale))
+        Self::start(target, &state::folder(target), &catalogue::tested(scale))
     }
 
     /// Starts those of the servers that neither the environment names nor `up` started before,
-    /// after stopping what an earlier run of this workspace was killed too suddenly to stop.
-    pub(super) fn start(target: &Path, recipes: &[&'static dyn Recipe]) -> Result<Self> {
-        for run in state::runs(target) {
+    /// after stopping what an earlier run was killed too suddenly to stop. The earlier ones are
+    /// those written down in `states`, where this one is, too.
+    pub(super) fn start(
+        target: &Path,
+        states: &Path,
+        recipes: &[&'static dyn Recipe],
+    ) -> Result<Self> {
+        for run in state::runs(states) {
             if run.is_orphaned() {
                 run.stop()?;
             }
         }
-        let running = left_running(target);
+        let running = left_running(states);
         let mut fleet = Self {
             run: None,
             members: Vec::new(),
@@ -89,7 +94,7 @@ impl Fleet {
         }
         let place = Place::choose(target)?;
         let name = run_name();
-        let mut run = Run::new(target, &name, place.make_run_folder(&name)?);
+        let mut run = Run::new(states, &name, place.make_run_folder(&name)?);
         run.write()?;
         fleet.reaper = Some(Reaper::spawn(run.file())?);
         for recipe in missing {

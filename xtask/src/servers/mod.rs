@@ -38,6 +38,10 @@ pub(crate) use fleet::Fleet;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// Where it is written down what runs, in place of a folder in the build folder: a test of this
+    /// command does not see the servers of whoever runs it.
+    #[arg(long, hide = true)]
+    states: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -77,17 +81,19 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         return run.map_or(Ok(true), |run| run.stop().map(|()| true));
     }
     let target = Workspace::members()?.target;
+    let states = options.states.clone();
+    let states = states.unwrap_or_else(|| state::folder(&target));
     match &options.command {
-        Command::Up { full, names } => up(&target, names, Scale::from_flag(*full))?,
-        Command::Down => down(&target)?,
-        Command::Env => print_variables(&target),
-        Command::Status => print!("{}", status::table(&target)),
+        Command::Up { full, names } => up(&target, &states, names, Scale::from_flag(*full))?,
+        Command::Down => down(&states)?,
+        Command::Env => print_variables(&states),
+        Command::Status => print!("{}", status::table(&states)),
         Command::Reap { .. } => {}
     }
     Ok(true)
 }
 
-fn up(target: &Path, names: &[String], scale: Scale) -> Result<()> {
+fn up(target: &Path, states: &Path, names: &[String], scale: Scale) -> Result<()> {
     let recipes = catalogue::chosen(names, scale)?;
     for recipe in recipes.iter().filter(|recipe| fleet::is_users(**recipe)) {
         eprintln!(
@@ -96,15 +102,15 @@ fn up(target: &Path, names: &[String], scale: Scale) -> Result<()> {
             recipe.variable()
         );
     }
-    let mut fleet = Fleet::start(target, &recipes)?;
+    let mut fleet = Fleet::start(target, states, &recipes)?;
     fleet.wait_until_ready()?;
     fleet.leave_running()?;
-    print_variables(target);
+    print_variables(states);
     Ok(())
 }
 
-fn down(target: &Path) -> Result<()> {
-    for run in state::runs(target) {
+fn down(states: &Path) -> Result<()> {
+    for run in state::runs(states) {
         if run.is_left_running() || run.is_orphaned() {
             let names: Vec<&str> = run.running().map(|server| server.name.as_str()).collect();
             run.stop()?;
@@ -116,8 +122,8 @@ fn down(target: &Path) -> Result<()> {
     Ok(())
 }
 
-fn print_variables(target: &Path) {
-    for server in fleet::left_running(target) {
+fn print_variables(states: &Path) {
+    for server in fleet::left_running(states) {
         println!("export {}={}", server.variable, server.url);
     }
 }

@@ -81,13 +81,14 @@ pub(super) struct Run {
     pub(super) servers: Vec<Server>,
 }
 
-fn folder_of_states(target: &Path) -> PathBuf {
+/// The folder in which what was started is written down, in a workspace with this build folder.
+pub(super) fn folder(target: &Path) -> PathBuf {
     target.join("servers-state")
 }
 
-/// The runs of this workspace that were not stopped.
-pub(super) fn runs(target: &Path) -> Vec<Run> {
-    let entries = fs::read_dir(folder_of_states(target)).into_iter().flatten();
+/// The runs written down in a folder that were not stopped.
+pub(super) fn runs(states: &Path) -> Vec<Run> {
+    let entries = fs::read_dir(states).into_iter().flatten();
     entries
         .flatten()
         .filter_map(|entry| Run::read(&entry.path()))
@@ -96,9 +97,9 @@ pub(super) fn runs(target: &Path) -> Vec<Run> {
 
 impl Run {
     /// A run of this process, without servers yet.
-    pub(super) fn new(target: &Path, name: &str, folder: PathBuf) -> Self {
+    pub(super) fn new(states: &Path, name: &str, folder: PathBuf) -> Self {
         Self {
-            file: folder_of_states(target).join(format!("{name}.json")),
+            file: states.join(format!("{name}.json")),
             owner: Process::find(std::process::id()),
             folder,
             servers: Vec::new(),

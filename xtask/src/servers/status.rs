@@ -19,11 +19,11 @@ const HEADS: [&str; 7] = [
 /// The servers that `up` started.
 const BY_DOWN: &str = "servers down";
 
-/// Tells about every server that was started from the workspace with this build folder and that
-/// still runs, and about those that the user names.
-pub(super) fn table(target: &Path) -> String {
+/// Tells about every server that is written down in a folder and still runs, and about those that
+/// the user names.
+pub(super) fn table(states: &Path) -> String {
     let mut rows = vec![HEADS.map(str::to_owned)];
-    for run in state::runs(target) {
+    for run in state::runs(states) {
         let stopped_by = run.owner().map_or_else(
             || BY_DOWN.to_owned(),
             |owner| format!("the run of process {}", owner.id),
