@@ -191,6 +191,8 @@ impl Run {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt;
+
     use super::*;
 
     #[test]
@@ -206,5 +208,66 @@ mod tests {
         let id = child.id();
         child.wait().unwrap();
         assert_eq!(Process::find(id), None);
+    }
+
+    #[test]
+    fn a_later_run_stops_what_was_left_and_only_that() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("run");
+        fs::create_dir(&folder).unwrap();
+        let mut sleepers = [(), ()].map(|()| {
+            Command::new("sleep")
+                .arg("1000")
+                .process_group(0)
+                .spawn()
+                .unwrap()
+        });
+        let [left, other] = [0, 1].map(|i| Process::find(sleepers[i].id()).unwrap());
+        let gone = Process {
+            started: "long ago".to_owned(),
+            ..Process::find(std::process::id()).unwrap()
+        };
+        let server = |process| Server {
+            name: "a".to_owned(),
+            version: String::new(),
+            since: Timestamp::UNIX_EPOCH,
+            variable: "A".to_owned(),
+            url: String::new(),
+            process,
+        };
+        let mut run = Run::new(&base.path().join("states"), "name", folder);
+        // The id of a server that ended was given to another process since.
+        let ended = Process {
+            started: "long ago".to_owned(),
+            ..other.clone()
+        };
+        run.servers = vec![server(left.clone()), server(ended)];
+        run.write().unwrap();
+        assert!(!run.is_orphaned() && !run.is_left_running());
+        run.owner = Some(gone);
+        run.write().unwrap();
+
+        let [found] = &runs(&base.path().join("states"))[..] else {
+            panic!("one run was written down");
+        };
+        assert!(found.is_orphaned());
+        found.stop().unwrap();
+        assert!(!left.is_running());
+        assert!(other.is_running());
+        assert!(runs(&base.path().join("states")).is_empty());
+        assert!(!found.folder.exists());
+        for sleeper in &mut sleepers {
+            // The first one is dead already, and its status was taken.
+            let _ = sleeper.kill();
+            let _ = sleeper.wait();
+        }
+    }
+
+    #[test]
+    fn reads_what_was_written_before_versions_were() {
+        let file = r#"{"owner":null,"folder":"/f","servers":[{"name":"a","variable":"A",
+            "url":"","process":{"id":1,"started":"x"}}]}"#;
+        let run: Run = serde_json::from_str(file).unwrap();
+        assert_eq!(run.servers.len(), 1);
     }
 }
