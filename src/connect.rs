@@ -27,6 +27,7 @@ const SCHEMES: &[(&str, Option<&str>)] = &[("memory:", None), ("sqlite:", Some("
 /// - `synchronous`: `full` (default) or `normal`;
 /// - `busy_timeout_ms`: how long to wait for a lock of another process;
 /// - `readers`: how many connections read at once;
+/// - `scans`: how many scans may be open at once;
 /// - `create`: `true` (default), or `false` to refuse a file that is not there.
 ///
 /// For other settings open the store by its own options and hand it to [`Database::builder`].

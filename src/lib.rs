@@ -6,7 +6,8 @@
 //!
 //! # Examples
 //!
-//! ```
+#![cfg_attr(feature = "derive", doc = "```")]
+#![cfg_attr(not(feature = "derive"), doc = "```ignore")]
 //! use serde::{Deserialize, Serialize};
 //! use strongroom::prelude::*;
 //!
@@ -65,6 +66,8 @@
 //!
 //! - `sqlite` (default): the embedded engine, `sqlite://` in [`connect`].
 //! - `derive` (default): `#[derive(Document)]` and `#[derive(Object)]`.
+//! - `transfer` (default): [`handle::transfer`], import and export of JSON lines, copies between
+//!   stores.
 //! - `mock`: mocks of the trait family, for tests.
 //! - `signed-cursors`: cursors of pages signed by a secret.
 //! - `metrics`: figures of calls for the `metrics` crate.
@@ -75,6 +78,8 @@ pub mod prelude;
 pub use connect::{connect, open};
 #[doc(hidden)]
 pub use strongroom_core::__private;
+#[cfg(feature = "transfer")]
+pub use strongroom_core::handle::transfer;
 pub use strongroom_core::handle::{
     Binary, Collection, Database, Document, Lazy, Output, Ref, Resolve, RetryPolicy, Saved, Tx,
     Versioned, aggregate, output_json, retry_on_conflict, to_output,
@@ -91,6 +96,6 @@ pub use strongroom_derive::{Document, Object};
 pub use strongroom_sqlite as sqlite;
 
 /// The examples of the README compile.
-#[cfg(all(doctest, feature = "derive", feature = "sqlite"))]
+#[cfg(all(doctest, feature = "derive", feature = "sqlite", feature = "transfer"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

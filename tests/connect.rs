@@ -18,7 +18,7 @@ async fn urls_of_each_kind() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app one.db");
     let file = format!("sqlite://{}", path.display());
-    let encoded = file.replace(' ', "%20") + "?synchronous=normal&create=true";
+    let encoded = file.replace(' ', "%20") + "?synchronous=normal&scans=3&create=true";
     for (url, engine) in [
         ("memory:", "memory"),
         ("sqlite::memory:", "sqlite"),

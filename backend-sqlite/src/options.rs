@@ -197,12 +197,16 @@ impl SqliteOptions {
         self
     }
 
-    /// Lets filters call these functions, and native conditions too, by their names.
+    /// Lets filters and writes call these functions, and native conditions too, by their names.
     ///
-    /// A function is called on whichever thread works: the task that asks, one of tokio's blocking
-    /// threads, or the thread of a scan. It must not wait for the store. After a call or two a
-    /// question notices that its future was dropped. In a native condition, SQL's `NULL`, integers, floats and text are the arguments,
-    /// with 1 and 0 for `true` and `false`; a blob is refused.
+    /// In a question a function is called on whichever thread works: the task that asks, one of
+    /// tokio's blocking threads, or the thread of a scan; after a call or two the question notices
+    /// that its future was dropped. In a write it is called on a blocking thread, and only where it
+    /// takes fields of a patched document do other writes wait for it. It must not wait for the
+    /// store.
+    ///
+    /// In a native condition, SQL's `NULL`, integers, floats and text are the arguments, with 1 and
+    /// 0 for `true` and `false`; a blob is refused.
     ///
     /// Opening fails with `Config` if SQLite has a function of the same name itself.
     ///

@@ -212,6 +212,12 @@ impl Error {
         }))
     }
 
+    /// The error of a request of many items, for one of them.
+    #[cold]
+    pub(crate) fn copy_of(error: &std::sync::Arc<Self>) -> Self {
+        Self::new(error.kind(), error.message()).with_source(error.clone())
+    }
+
     /// A request that is wrong in itself.
     #[cold]
     pub fn invalid(message: impl Into<String>) -> Self {

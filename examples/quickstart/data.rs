@@ -25,31 +25,35 @@ struct Feature {
 struct Properties {
     mag: f64,
     place: String,
+    #[serde(rename = "type")]
+    kind: String,
     time: Timestamp,
     status: String,
     felt: Option<u32>,
     net: String,
 }
 
-/// All events of the feed.
-pub fn quakes() -> Result<Vec<Quake>, Box<dyn std::error::Error>> {
+/// All events of the feed as JSON lines: one document a line.
+pub fn quakes() -> Result<String, Box<dyn std::error::Error>> {
     let feed: Feed = serde_json::from_str(EVENTS)?;
-    feed.features
-        .into_iter()
-        .map(|Feature { id, properties }| {
-            Ok(Quake {
-                id,
-                place: properties.place,
-                mag: properties.mag,
-                time: properties.time,
-                status: properties.status,
-                felt: properties.felt.unwrap_or(0),
-                net: Some(Ref::to(properties.net)?),
-                shocks_before: Lazy::new(),
-                changed_at: None,
-            })
-        })
-        .collect()
+    let mut lines = String::new();
+    for Feature { id, properties } in feed.features {
+        let quake = Quake {
+            id,
+            place: properties.place,
+            kind: properties.kind,
+            mag: properties.mag,
+            time: properties.time,
+            status: properties.status,
+            felt: properties.felt.unwrap_or(0),
+            net: Some(Ref::to(properties.net)?),
+            shocks_before: Lazy::new(),
+            changed_at: None,
+        };
+        lines += &serde_json::to_string(&quake)?;
+        lines.push('\n');
+    }
+    Ok(lines)
 }
 
 /// The networks that the events name.

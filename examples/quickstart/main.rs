@@ -1,9 +1,11 @@
-//! Real documents in embedded SQLite: the 1,707 earthquakes of one week, stored, paged, changed
-//! under conflict, retried, loaded lazily and in part.
+//! Real documents in embedded SQLite: the 1,707 earthquakes of one week, imported, found by words,
+//! counted by kind and day, changed under conflict, loaded lazily and in part, exported, and copied
+//! to another store.
 //!
 //! ```sh
-//! cargo run --example quickstart                          # a temporary file
-//! cargo run --example quickstart -- sqlite://quakes.db    # a file to keep
+//! cargo run --example quickstart                            # a temporary file, a copy in memory
+//! cargo run --example quickstart -- sqlite://quakes.db      # a file to keep
+//! cargo run --example quickstart -- sqlite://quakes.db sqlite://copy.db
 //! ```
 
 #![allow(
@@ -16,6 +18,8 @@
 mod data;
 mod steps;
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 use strongroom::prelude::*;
 
@@ -27,6 +31,10 @@ pub struct Quake {
     pub id: String,
     #[document(text)]
     pub place: String,
+    /// Earthquake, explosion or quarry blast.
+    #[document(keyword)]
+    #[serde(default)]
+    pub kind: String,
     #[document(indexed)]
     pub mag: f64,
     #[document(indexed)]
@@ -63,20 +71,42 @@ pub struct Network {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A folder of its own unless a URL was given; it goes when the program ends.
     let folder = tempfile::tempdir()?;
-    let url = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| format!("sqlite://{}", folder.path().join("quakes.db").display()));
+    let mut urls = std::env::args().skip(1);
+    let given = urls.next();
+    let is_temporary = given.is_none();
+    let url =
+        given.unwrap_or_else(|| format!("sqlite://{}", folder.path().join("quakes.db").display()));
+    let copy_url = urls.next().unwrap_or_else(|| "memory:".to_owned());
     let db = strongroom::connect(&url).await?;
     let server = db.server_info().await?;
     println!("Connected to {} {}.", server.product, server.version);
 
-    steps::store(&db).await?;
-    steps::page(&db).await?;
-    steps::conflict(&db).await?;
-    steps::lazy(&db).await?;
-    steps::partial(&db).await?;
+    steps::store::store(&db).await?;
+    steps::find::page(&db).await?;
+    steps::find::words(&db).await?;
+    steps::find::explain(&db).await?;
+    steps::facets::facets(&db).await?;
+    steps::facets::strongest(&db).await?;
+    steps::change::conflict(&db).await?;
+    steps::load::lazy(&db).await?;
+    steps::load::partial(&db).await?;
+    steps::transfer::export(&db, &export_path(&url, folder.path())).await?;
+    steps::transfer::copy(&db, &copy_url).await?;
 
     db.close().await?;
     println!("\nDone. The same program runs on any store: change the URL.");
+    if is_temporary {
+        println!("All files were temporary; with a URL they stay.");
+    }
     Ok(())
+}
+
+/// Where the exported lines go: beside the file of the database, if it is one.
+fn export_path(url: &str, folder: &Path) -> PathBuf {
+    let path = url.strip_prefix("sqlite://").unwrap_or_default();
+    let file = path.split_once('?').map_or(path, |(file, _)| file);
+    match Path::new(file).is_file() {
+        true => Path::new(file).with_extension("strong.jsonl"),
+        false => folder.join("quakes.strong.jsonl"),
+    }
 }

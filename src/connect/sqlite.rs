@@ -53,6 +53,10 @@ fn options(rest: &str) -> Result<SqliteOptions> {
                 Ok(readers @ 1..=1024) => options.readers(readers),
                 _ => return Err(wrong("1 to 1024")),
             },
+            "scans" => match value.parse() {
+                Ok(scans @ 1..=1000) => options.scans(scans),
+                _ => return Err(wrong("1 to 1000")),
+            },
             "create" => options.missing_file(match value {
                 "true" => MissingFile::Create,
                 "false" => MissingFile::Refuse,
@@ -60,7 +64,7 @@ fn options(rest: &str) -> Result<SqliteOptions> {
             }),
             _ => {
                 return Err(config(format!(
-                    "parameter {name:?} of the URL is unknown; known are synchronous, busy_timeout_ms, readers, create"
+                    "parameter {name:?} of the URL is unknown; known are synchronous, busy_timeout_ms, readers, scans, create"
                 )));
             }
         };

@@ -316,10 +316,10 @@ impl Alter for ForgetsItsPlace {
 }
 
 #[test]
-fn writes_what_matches_again_and_again() {
+fn tries_what_was_refused_again_and_again() {
     rejected(
         || ForgetsItsPlace,
-        "matching::patches_each_document_once",
+        "matching::refused_patches_are_told",
         "goes on after",
     );
 }

@@ -66,6 +66,7 @@ use crate::store::{
     Explanation,
 };
 
+pub use crate::query::{CalendarUnit, DateInterval, TermsOrder};
 pub use crate::store::Cardinality;
 pub use buckets::{Bucket, HistogramOf, Terms, TermsOf};
 pub use dates::{DateHistogramOf, IntoDateInterval};

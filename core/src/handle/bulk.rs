@@ -196,7 +196,7 @@ impl<T: Document> Collection<T> {
                 Err(error) if first == 0 && part.refused.is_empty() => return Err(error),
                 Err(error) => {
                     let error = stopped.insert(Arc::new(error));
-                    keys.iter().map(|_| Err(copy_of(error))).collect()
+                    keys.iter().map(|_| Err(Error::copy_of(error))).collect()
                 }
             };
             let sent = sent.into_iter().zip(keys);
@@ -416,12 +416,6 @@ fn not_sent(stopped: &Arc<Error>) -> Error {
         "not sent, because an earlier part of the bulk failed",
     )
     .with_source(stopped.clone())
-}
-
-/// The error of a part, once for each of its items.
-#[cold]
-fn copy_of(error: &Arc<Error>) -> Error {
-    Error::new(error.kind(), error.message()).with_source(error.clone())
 }
 
 #[cold]

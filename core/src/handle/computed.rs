@@ -32,7 +32,7 @@ impl<T: Document> Collection<T> {
     /// use strongroom_core::query::{Call, Functions};
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
     /// # fn main() -> Result<()> { run(async |_, _| {
-    /// let functions = Functions::new().with("upper", |arguments| match arguments {
+    /// let functions = Functions::new().with("shout", |arguments| match arguments {
     ///     [Some(Scalar::Text(text))] => Ok(Some(Scalar::from(text.to_uppercase()))),
     ///     _ => Ok(None),
     /// })?;
@@ -40,7 +40,7 @@ impl<T: Document> Collection<T> {
     /// let users = Database::new(Arc::new(store)).collection::<User>();
     /// users.ensure().await?;
     ///
-    /// let region = Call::new("upper")?.value("eu");
+    /// let region = Call::new("shout")?.value("eu");
     /// let ada = users
     ///     .with_computed("region".parse::<FieldPath>()?, region)
     ///     .insert(User::new("ada"))

@@ -296,6 +296,16 @@ impl<R: ReferenceField> ReferenceField for Vec<R> {
 }
 
 impl<T, V: ReferenceField> Field<T, kinds::Reference, V> {
+    /// The field of the ids that are referred to, to sort, group and aggregate by. In a routed
+    /// collection they are ids without their routing.
+    #[must_use]
+    pub fn id(&self) -> Field<T, kinds::Keyword> {
+        match V::Target::ROUTED {
+            true => self.within("id"),
+            false => Field::new(self.path().clone()),
+        }
+    }
+
     /// The field refers to this document, among others if it holds several references.
     ///
     /// In an array of references to a routed collection, id and routing are each looked for in the
@@ -306,8 +316,8 @@ impl<T, V: ReferenceField> Field<T, kinds::Reference, V> {
         let key = to.referred();
         let part = |field: Field<T, kinds::Keyword>, text: &str| field.eq(text);
         match (key.routing(), V::Target::ROUTED) {
-            (None, false) => part(Field::new(self.path().clone()), key.id().as_str()),
-            (Some(routing), true) => part(self.within("id"), key.id().as_str())
+            (None, false) => part(self.id(), key.id().as_str()),
+            (Some(routing), true) => part(self.id(), key.id().as_str())
                 .and(part(self.within("routing"), routing.as_str())),
             // No document of the collection has such a key.
             _ => Filter::Or(Vec::new()),
@@ -324,7 +334,7 @@ impl<T, V: ReferenceField> Field<T, kinds::Reference, V> {
             return Filter::Or(to.into_iter().map(|to| self.eq(to)).collect());
         }
         let ids = to.into_iter().map(RefersTo::referred);
-        Field::<T, kinds::Keyword>::new(self.path().clone())
+        self.id()
             .is_in(ids.filter(|key| key.routing().is_none()).map(Key::id))
     }
 }

@@ -9,14 +9,15 @@
 //!   for them: [`TraceLayer`], [`MetricsLayer`], [`TimeoutLayer`], [`CheckLayer`], and for tests
 //!   [`RecordLayer`] and [`FaultLayer`]. A layer that has nothing to do with a call costs no box
 //!   and no poll.
-//! - [`RetryLayer`] makes calls again and finds out what became of writes, so it implements the
-//!   family by hand.
+//! - [`RetryLayer`] makes calls again and finds out what became of writes, and [`CoalesceLayer`]
+//!   joins calls, so these implement the family by hand.
 //!
 //! [`default_stack`] puts the layers of a handle together and tells why they come in that order.
 //! Layers for tests go directly around the adapter, below the stack.
 
 mod call;
 pub mod check;
+pub mod coalesce;
 pub mod fault;
 mod intercept;
 pub mod metrics;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub use call::{Call, Reply, Request};
 pub use check::CheckLayer;
+pub use coalesce::{CoalesceLayer, CoalesceOptions};
 pub use fault::{Fault, FaultLayer, FaultPlan, FaultRule};
 pub use intercept::{Enter, Intercept, Layered};
 #[cfg(feature = "metrics")]
@@ -40,7 +42,7 @@ pub use record::{
     REDACTED, RecordBodies, RecordLayer, RecordedCall, RecordedOutcome, RecordedWrite, Recorder,
 };
 pub use retry::{RetryLayer, RetryOptions};
-pub use stack::{LayerOptions, Stack, default_stack};
+pub use stack::{Coalesce, LayerOptions, Stack, default_stack};
 pub use timeout::{TimeoutLayer, TimeoutOptions};
 pub use trace::{TraceIds, TraceLayer};
 

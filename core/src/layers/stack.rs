@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    CheckLayer, Layer, Meter, MetricsLayer, RetryLayer, RetryOptions, TimeoutLayer, TimeoutOptions,
-    TraceIds, TraceLayer,
+    CheckLayer, CoalesceLayer, CoalesceOptions, Layer, Meter, MetricsLayer, RetryLayer,
+    RetryOptions, TimeoutLayer, TimeoutOptions, TraceIds, TraceLayer,
 };
 use crate::store::Store;
 
@@ -58,6 +58,32 @@ impl Stack {
     }
 }
 
+/// Whether single saves and loads that come at once are joined into requests of many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Coalesce {
+    /// Where the store gains by it, as its
+    /// [capabilities](crate::store::Capabilities::gains_by_coalescing) say, with default settings.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+    /// With these settings, whatever the store.
+    On(CoalesceOptions),
+}
+
+impl Coalesce {
+    fn layer(&self, store: &Arc<dyn Store>) -> Option<CoalesceLayer> {
+        match self {
+            Self::Auto if store.capabilities().gains_by_coalescing => {
+                Some(CoalesceLayer::default())
+            }
+            Self::Auto | Self::Off => None,
+            Self::On(options) => Some(CoalesceLayer::new(options.clone())),
+        }
+    }
+}
+
 /// The settings of the layers that a handle puts around its store.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -70,6 +96,8 @@ pub struct LayerOptions {
     pub trace_ids: TraceIds,
     /// What takes the figures of calls; nothing by default.
     pub meter: Option<Arc<dyn Meter>>,
+    /// Whether single saves and loads that come at once are joined.
+    pub coalesce: Coalesce,
 }
 
 impl LayerOptions {
@@ -82,9 +110,12 @@ impl LayerOptions {
 
 /// Puts the layers of a handle around an adapter.
 ///
-/// From the outside in: trace, metrics (if there is a meter), retry, timeout, check, adapter.
+/// From the outside in: trace, metrics (if there is a meter), retry, timeout, check, coalescing
+/// (where the store gains by it), adapter.
 ///
-/// - The check is innermost, so that nothing unchecked reaches an adapter, whatever other layers
+/// - Coalescing is innermost: each call that it joins was checked for itself, and its timeout,
+///   retries and the resolution of its outcome are its own.
+/// - The check is within all others, so that nothing unchecked reaches an adapter, whatever other layers
 ///   send; it also tells errors what they are about.
 /// - The timeout is around each single attempt, so that a hanging attempt is retried or resolved
 ///   like any other that failed.
@@ -95,7 +126,9 @@ impl LayerOptions {
 /// Layers for tests, that record or break calls, go around `store` before it is given here.
 #[must_use]
 pub fn default_stack(store: Arc<dyn Store>, options: &LayerOptions) -> Arc<dyn Store> {
+    let coalesce = options.coalesce.layer(&store);
     Stack::new(store)
+        .layer_if(coalesce)
         .layer(CheckLayer::new())
         .layer(TimeoutLayer::new(options.timeout.clone()))
         .layer(RetryLayer::new(options.retry.clone()).meter(options.meter.clone()))

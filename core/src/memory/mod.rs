@@ -97,7 +97,7 @@ impl MemoryOptions {
         self
     }
 
-    /// Lets filters call these functions.
+    /// Lets filters and writes call these functions.
     ///
     /// A function runs while the store is locked for the call: it must not wait for the store.
     #[must_use]

@@ -8,6 +8,9 @@
 //! - A field is the set of its leaf values: the booleans, numbers and texts at the end of its
 //!   path, through arrays of objects and arrays of arrays at any place. Null, `[]` and missing
 //!   mean that it has none. A path leads through members only: `a.b` is never a member `"a.b"`.
+//!   Arrays stand only where the model declares a field, or one above it, to hold
+//!   [many](crate::model::FieldDeclaration::many) values: what a query makes of others, engines
+//!   do not agree on.
 //! - A comparison (`eq`, `in`, range, prefix) holds if some value does, one value for both bounds
 //!   of a range; `not` is the complement, so it holds where there is no value.
 //! - Values compare within one type only: numbers as numbers, exactly, 1 equal to 1.0; text and

@@ -69,6 +69,9 @@ pub struct Capabilities {
     pub scans: bool,
     /// Writes of what matches.
     pub matching_writes: bool,
+    /// Each call is a round trip whose price many documents can share, so that saves and loads that
+    /// come at once had better be joined.
+    pub gains_by_coalescing: bool,
     /// Searches may lag behind writes until a refresh.
     pub search_lags: bool,
     /// Other calls may read while a transaction is open. Where not, they wait for its end.
@@ -107,6 +110,7 @@ impl Capabilities {
             groups: false,
             scans: false,
             matching_writes: false,
+            gains_by_coalescing: false,
             search_lags: false,
             reads_beside_transactions: true,
             durable: false,

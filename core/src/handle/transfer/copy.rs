@@ -74,6 +74,15 @@ pub struct CopyProgress {
     pub after: Option<Key>,
 }
 
+impl CopyProgress {
+    /// How many documents are done with, of [`total`](Self::total) where nothing was left out by
+    /// [`CopyCollection::after`] and nobody wrote meanwhile.
+    #[must_use]
+    pub fn done(&self) -> u64 {
+        self.copied + self.unchanged + self.kept + self.failed
+    }
+}
+
 /// What a copy did, or did before it was stopped.
 #[derive(Debug, Default)]
 #[non_exhaustive]
