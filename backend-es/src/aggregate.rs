@@ -164,7 +164,11 @@ impl Reader<'_> {
             Aggregation::TopHits { source, .. } => {
                 AggregateResult::TopHits(documents(told, name, self.index, source)?)
             }
-            other => return Err(Error::unsupported(format_args!("the aggregation {other:?}"))),
+            other => {
+                return Err(Error::unsupported(format_args!(
+                    "the aggregation {other:?}"
+                )));
+            }
         })
     }
 
@@ -238,7 +242,9 @@ pub(crate) fn documents(
 
 /// Reads a part of what was told.
 pub(crate) fn read<T: DeserializeOwned>(told: &Unread, name: &str) -> Result<T> {
-    let part = told.get(name).map_or("null", |part: &Box<RawValue>| part.get());
+    let part = told
+        .get(name)
+        .map_or("null", |part: &Box<RawValue>| part.get());
     serde_json::from_str(part).map_err(|e| garbled(name).with_source(e))
 }
 

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use strongroom_core::model::{DocumentId, Key, RawDocument, Routing, Version};
+use strongroom_core::model::{DocumentId, Key, RawDocument, Routing};
 use strongroom_core::query::SourceFilter;
 use strongroom_core::{Error, ErrorKind, Result};
 
 use crate::index::Index;
-use crate::load::Source;
+use crate::load::{Found, Source};
+use crate::requests::Guard;
 
 /// The engine's account of how many shards took part.
 #[derive(Deserialize)]
@@ -99,9 +100,23 @@ impl Hit {
     ///
     /// `Internal` if what is stored was not written by this crate.
     pub(crate) fn into_document(self, index: &Index, filter: &SourceFilter) -> Result<RawDocument> {
+        self.into_found(index, filter).map(|found| found.document)
+    }
+
+    /// As [`into_document`](Self::into_document), with where it is stored.
+    ///
+    /// # Errors
+    ///
+    /// As for [`into_document`](Self::into_document).
+    pub(crate) fn into_found(self, index: &Index, filter: &SourceFilter) -> Result<Found> {
         let routing = self.source.r.as_deref().map(Routing::new).transpose()?;
         let key = Key::from_parts(DocumentId::new(&self.source.k)?, routing)?;
-        let version = Version::from_sequence(self.seq_no, self.primary_term, index.id());
-        self.source.into_document(key, version, filter)
+        let guard = Guard {
+            seq_no: self.seq_no,
+            primary_term: self.primary_term,
+        };
+        let version = self.source.version(guard, index);
+        let document = self.source.into_document(key, version, filter)?;
+        Ok(Found { document, guard })
     }
 }

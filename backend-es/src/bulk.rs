@@ -134,7 +134,7 @@ impl EsStore {
         model.check_key(item.key())?;
         item.expected().check(Intent::from(item), item.key())?;
         match item {
-            BulkItem::Write(write) => self.plan_blind(index, model, write),
+            BulkItem::Write(write) => self.plan_blind(index, write),
             BulkItem::Check { .. } => Ok(None),
         }
     }

@@ -3,9 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use strongroom_core::model::Scalar;
-use strongroom_core::store::{
-    Group, GroupRequest, Groups, MAX_GROUPS, MAX_PAGE, Ranked, Ranking,
-};
+use strongroom_core::store::{Group, GroupRequest, Groups, MAX_GROUPS, MAX_PAGE, Ranked, Ranking};
 use strongroom_core::{Error, Result};
 
 use crate::aggregate::{key, read};
@@ -94,7 +92,10 @@ fn groups(
                 ended = true;
                 break;
             }
-            documents.push(Ranked::new(number, hit.into_document(index, &request.source)?));
+            documents.push(Ranked::new(
+                number,
+                hit.into_document(index, &request.source)?,
+            ));
         }
         if is_full && !ended && request.ranking != Ranking::RowNumber {
             return Ok(None);

@@ -108,6 +108,7 @@ mod bulk;
 mod compile;
 mod error;
 mod explain;
+mod extend;
 mod group;
 mod index;
 mod load;

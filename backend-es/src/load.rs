@@ -14,8 +14,17 @@ use strongroom_core::{Error, Operation, Result};
 use crate::compile;
 use crate::error::{Cause, Failure, Refusal};
 use crate::index::Index;
+use crate::requests::Guard;
 use crate::store::{EsStore, missing};
 use crate::wire::Request;
+
+/// A document, and where it is stored.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) document: RawDocument,
+    /// What holds as long as nobody writes it: of the very index that was asked.
+    pub(crate) guard: Guard,
+}
 
 /// What is stored of a document, as far as it is read.
 #[derive(Deserialize)]
@@ -26,6 +35,8 @@ pub(crate) struct Source {
     #[serde(default)]
     pub(crate) r: Option<String>,
     w: String,
+    #[serde(default)]
+    v: Option<[u64; 2]>,
     #[serde(default)]
     body: Option<Box<RawValue>>,
 }
@@ -42,11 +53,18 @@ impl Source {
             SourceFilter::Include(paths) => {
                 let heads = paths.iter().filter_map(|p| p.segments().next());
                 let mut parts: Vec<String> = heads.map(|head| format!("body.{head}")).collect();
-                parts.extend(["k", "r", "w"].map(str::to_owned));
+                parts.extend(["k", "r", "w", "v"].map(str::to_owned));
                 json!({"includes": parts})
             }
             _ => json!(true),
         }
+    }
+
+    /// The document's version: that of the place where it is stored, unless it was written anew
+    /// for the engine's sake alone.
+    pub(crate) fn version(&self, stored: Guard, index: &Index) -> Version {
+        let [seq_no, primary_term] = self.v.unwrap_or([stored.seq_no, stored.primary_term]);
+        Version::from_sequence(seq_no, primary_term, index.id())
     }
 
     /// The document, cut down to what is asked for.
@@ -89,7 +107,7 @@ fn parse_write_id(text: &str) -> Option<WriteId> {
 }
 
 #[derive(Deserialize)]
-struct Found {
+struct Reply {
     docs: Vec<Item>,
 }
 
@@ -113,7 +131,7 @@ impl EsStore {
         index: &Index,
         keys: &[Key],
         filter: &SourceFilter,
-    ) -> Result<Option<Vec<Option<RawDocument>>>> {
+    ) -> Result<Option<Vec<Option<Found>>>> {
         let parts = Source::parts(filter);
         let docs: Vec<Value> = keys
             .iter()
@@ -132,7 +150,7 @@ impl EsStore {
         let request = Request::new(Method::Post, "/_mget").json(&json!({"docs": docs}));
         let reply = self.wire().call(request).await;
         let reply = reply.map_err(Failure::into_read_error)?;
-        let found: Found = reply.read().map_err(Failure::into_read_error)?;
+        let found: Reply = reply.read().map_err(Failure::into_read_error)?;
         if found.docs.len() != keys.len() {
             return Err(Error::internal(format!(
                 "{} documents were asked for, the search engine answered for {}",
@@ -152,9 +170,14 @@ impl EsStore {
             }
             documents.push(match (item.seq_no, item.primary_term, item.source) {
                 _ if !item.found => None,
-                (Some(seq_no), Some(term), Some(source)) => {
-                    let version = Version::from_sequence(seq_no, term, index.id());
-                    Some(source.into_document(key.clone(), version, filter)?)
+                (Some(seq_no), Some(primary_term), Some(source)) => {
+                    let guard = Guard {
+                        seq_no,
+                        primary_term,
+                    };
+                    let version = source.version(guard, index);
+                    let document = source.into_document(key.clone(), version, filter)?;
+                    Some(Found { document, guard })
                 }
                 _ => return Err(Error::internal("a loaded document has no version")),
             });
@@ -169,10 +192,22 @@ impl EsStore {
         keys: &[Key],
         filter: &SourceFilter,
     ) -> Result<Vec<Option<RawDocument>>> {
-        for _ in 0..2 {
+        let (_, found) = self.look_at(collection, keys, filter).await?;
+        let found = found.into_iter();
+        Ok(found.map(|found| Some(found?.document)).collect())
+    }
+
+    /// As [`load_now`](Self::load_now), with where the documents are stored.
+    pub(crate) async fn look_at(
+        &self,
+        collection: &CollectionName,
+        keys: &[Key],
+        filter: &SourceFilter,
+    ) -> Result<(Index, Vec<Option<Found>>)> {
+        for _ in 0..self.options().attempts {
             let index = self.index(collection).await?;
-            if let Some(documents) = self.load_from(&index, keys, filter).await? {
-                return Ok(documents);
+            if let Some(found) = self.load_from(&index, keys, filter).await? {
+                return Ok((index, found));
             }
             self.forget(collection);
         }

@@ -2,17 +2,17 @@
 //! at which it matched.
 
 use serde_json::{Value, json};
-use strongroom_core::model::{Expected, Key, Model, RawDocument};
+use strongroom_core::Result;
+use strongroom_core::model::{Expected, Key, Model};
 use strongroom_core::query::{Position, SourceFilter};
 use strongroom_core::store::{
     Action, MAX_PAGE, MatchingAction, MatchingReply, MatchingRequest, Write,
 };
-use strongroom_core::Result;
 
 use crate::bulk::Run;
 use crate::compile::{self, Place};
 use crate::index::Index;
-use crate::load::Source;
+use crate::load::{Found, Source};
 use crate::requests::Step;
 use crate::search::check_size;
 use crate::store::{EsStore, MAX_REQUEST_BYTES};
@@ -86,7 +86,7 @@ impl EsStore {
             let more = found.len() > size;
             found.truncate(size);
             left -= found.len();
-            let last = found.last().map(|document| document.key.clone());
+            let last = found.last().map(|found| found.document.key.clone());
             self.write_found(&index, &request, &action, found, &mut reply)
                 .await;
             if !more {
@@ -101,15 +101,15 @@ impl EsStore {
         }
     }
 
-    async fn matching(
+    pub(crate) async fn matching(
         &self,
         request: &MatchingRequest,
         size: usize,
-    ) -> Result<(Index, Vec<RawDocument>)> {
+    ) -> Result<(Index, Vec<Found>)> {
         let body = matching_body(request, size)?;
         let (index, answer) = self.ask_now(request.model.name(), &body).await?;
         let hits = answer.hits.hits.into_iter();
-        let found = hits.map(|hit| hit.into_document(&index, &SourceFilter::All));
+        let found = hits.map(|hit| hit.into_found(&index, &SourceFilter::All));
         Ok((index.clone(), found.collect::<Result<_>>()?))
     }
 
@@ -119,13 +119,13 @@ impl EsStore {
         index: &Index,
         request: &MatchingRequest,
         action: &Action,
-        found: Vec<RawDocument>,
+        found: Vec<Found>,
         reply: &mut MatchingReply,
     ) {
         let model = &*request.model;
         let writes: Vec<Write> = found
             .iter()
-            .map(|document| {
+            .map(|Found { document, .. }| {
                 let expected = Expected::Exactly(document.version);
                 let mut write = Write::new(document.key.clone(), action.clone(), expected);
                 write.write_id = request.write_id;
@@ -135,8 +135,8 @@ impl EsStore {
         let mut outcomes = Vec::with_capacity(writes.len());
         let mut run = Run::default();
         let mut sent: Vec<&Key> = Vec::new();
-        for (write, document) in writes.iter().zip(&found) {
-            match step(index, model, write, document) {
+        for (write, found) in writes.iter().zip(&found) {
+            match step(index.model(), write, found) {
                 Ok(step) => {
                     if run.bytes() > MAX_REQUEST_BYTES {
                         let run = std::mem::take(&mut run);
@@ -165,11 +165,11 @@ impl EsStore {
     }
 }
 
-fn step(index: &Index, model: &Model, write: &Write, document: &RawDocument) -> Result<Step> {
-    let guard = crate::save::guard(document.version, index);
+fn step(model: &Model, write: &Write, found: &Found) -> Result<Step> {
+    let guard = Some(found.guard);
     Ok(match &write.action {
         Action::Patch(patch) => {
-            let body = patch.apply(&document.body)?;
+            let body = patch.apply(&found.document.body)?;
             let source = compile::source(model, &write.key, &body, write.write_id)?;
             Step::Index(source, guard)
         }

@@ -18,7 +18,8 @@ fn place(key: &Key, told: &[Value], sorts: &[Sort], model: &Model) -> Result<Pos
         values.push(match (&sort.target, told) {
             (SortTarget::Field(path), told) => {
                 let kind = model.require(path)?.kind;
-                told.as_str().and_then(|key| compile::value_of_key(kind, key))
+                told.as_str()
+                    .and_then(|key| compile::value_of_key(kind, key))
             }
             _ => Some(Scalar::from(key.id().as_str())),
         });

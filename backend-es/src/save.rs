@@ -11,15 +11,16 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use strongroom_core::model::{Expected, Key, Model, RawDocument, Version};
+use strongroom_core::model::{Expected, Key, Model, Version};
 use strongroom_core::query::SourceFilter;
 use strongroom_core::store::{Action, Effect, Intent, Receipt, Refresh, Save, SaveRequest, Write};
 use strongroom_core::{Error, ErrorKind, Operation, Result};
 
 use crate::compile;
 use crate::index::Index;
+use crate::load::Found;
 use crate::requests::{Guard, Outcome, Step};
-use crate::store::{EsStore, missing};
+use crate::store::EsStore;
 
 /// What a write comes to.
 pub(crate) enum Plan {
@@ -42,20 +43,15 @@ pub(crate) enum Verdict {
 }
 
 impl EsStore {
-    async fn look(&self, model: &Model, key: &Key) -> Result<Option<RawDocument>> {
+    async fn look(&self, model: &Model, key: &Key) -> Result<(Index, Option<Found>)> {
         let keys = std::slice::from_ref(key);
-        let found = self.load_now(model.name(), keys, &SourceFilter::All).await;
-        let found = found.map_err(|e| e.with_key(key.clone()))?;
-        Ok(found.into_iter().next().flatten())
+        let found = self.look_at(model.name(), keys, &SourceFilter::All).await;
+        let (index, found) = found.map_err(|e| e.with_key(key.clone()))?;
+        Ok((index, found.into_iter().next().flatten()))
     }
 
     /// Plans a write without a look at the document, if the engine can decide it by itself.
-    pub(crate) fn plan_blind(
-        &self,
-        index: &Index,
-        model: &Model,
-        write: &Write,
-    ) -> Result<Option<Step>> {
+    pub(crate) fn plan_blind(&self, index: &Index, write: &Write) -> Result<Option<Step>> {
         let guard = match write.expected {
             Expected::Any => None,
             Expected::Absent => None,
@@ -67,7 +63,7 @@ impl EsStore {
         };
         Ok(match (&write.action, write.expected) {
             (Action::Put(body), expected) => {
-                let source = compile::source(model, &write.key, body, write.write_id)?;
+                let source = compile::source(index.model(), &write.key, body, write.write_id)?;
                 Some(if expected == Expected::Absent {
                     Step::Create(source)
                 } else {
@@ -79,28 +75,43 @@ impl EsStore {
         })
     }
 
-    async fn plan(&self, index: &Index, model: &Model, write: &Write) -> Result<Plan> {
-        if let Some(step) = self.plan_blind(index, model, write)? {
+    async fn plan(
+        &self,
+        index: &Index,
+        model: &Model,
+        write: &Write,
+        attempt: u32,
+    ) -> Result<Plan> {
+        // A document that was written anew for the engine's sake is not stored at its version: a
+        // guard that did not hold, though the version is right, is looked up.
+        let is_guarded = matches!(write.expected, Expected::Exactly(_));
+        if (attempt == 0 || !is_guarded)
+            && let Some(step) = self.plan_blind(index, write)?
+        {
             return Ok(Plan::Step(step));
         }
         let intent = Intent::from(&write.action);
-        let there = self.look(model, &write.key).await?;
-        let version = there.as_ref().map(|document| document.version);
+        let (now, there) = self.look(model, &write.key).await?;
+        let version = there.as_ref().map(|found| found.document.version);
         let effect = write.expected.decide(intent, &write.key, version)?;
         let Some(there) = there else {
             return Ok(Plan::Done(Receipt::without_version(effect)));
         };
         // The collection may have been made anew since the index was looked up: the guard would be
         // for the wrong one.
-        let Some(guard) = guard(there.version, index) else {
+        if now.id() != index.id() {
             return Ok(Plan::Again);
-        };
+        }
+        let Found {
+            document: there,
+            guard,
+        } = there;
         let body = match &write.action {
             Action::Put(body) => body.clone(),
             Action::Patch(patch) => patch.apply(&there.body)?,
             Action::Delete => return Ok(Plan::Step(Step::Delete(Some(guard)))),
         };
-        let source = compile::source(model, &write.key, &body, write.write_id)?;
+        let source = compile::source(index.model(), &write.key, &body, write.write_id)?;
         Ok(Plan::Step(Step::Index(source, Some(guard))))
     }
 
@@ -140,11 +151,12 @@ impl EsStore {
         write: &Write,
         guard: Option<Guard>,
     ) -> Result<Verdict> {
-        let now = self.look(model, &write.key).await.map_err(|e| {
+        let looked = self.look(model, &write.key).await.map_err(|e| {
             // Whether the conflict was an echo is not known as long as nothing can be loaded.
             Error::indeterminate("the write met a conflict, and what it met could not be loaded")
                 .with_source(e)
         })?;
+        let now = looked.1.map(|found| found.document);
         if let Some(now) = &now {
             if now.write_id == Some(write.write_id) {
                 let effect = match (&write.action, write.expected) {
@@ -189,11 +201,10 @@ impl EsStore {
         write
             .expected
             .check(Intent::from(&write.action), &write.key)?;
-        let mut renewed = false;
         for attempt in 0..self.options().attempts {
             pause(attempt, write).await;
             let index = self.index(model.name()).await?;
-            let step = match self.plan(&index, model, write).await? {
+            let step = match self.plan(&index, model, write, attempt).await? {
                 Plan::Done(receipt) => return Ok(receipt),
                 Plan::Step(step) => step,
                 Plan::Again => continue,
@@ -208,11 +219,8 @@ impl EsStore {
             match self.judge(model, write, guard, outcome).await? {
                 Verdict::Done(receipt) => return Ok(receipt),
                 Verdict::Again => {}
-                Verdict::MissingIndex if renewed => return Err(missing(model.name())),
-                Verdict::MissingIndex => {
-                    renewed = true;
-                    self.forget(model.name());
-                }
+                // It was dropped, which the next look at it tells, or fields were added to it.
+                Verdict::MissingIndex => self.forget(model.name()),
             }
         }
         Err(Error::new(
@@ -226,7 +234,7 @@ impl EsStore {
 }
 
 /// The guard for a version, if this index made it.
-pub(crate) fn guard(version: Version, index: &Index) -> Option<Guard> {
+fn guard(version: Version, index: &Index) -> Option<Guard> {
     let (seq_no, primary_term, id) = version.sequence()?;
     (id == index.id()).then_some(Guard {
         seq_no,

@@ -102,8 +102,7 @@ impl EsStore {
             Product::Elasticsearch => format!("/{}/_pit", index.name()),
             Product::OpenSearch => format!("/{}/_search/point_in_time", index.name()),
         };
-        let request =
-            Request::new(Method::Post, &path).query("keep_alive", self.keep_alive());
+        let request = Request::new(Method::Post, &path).query("keep_alive", self.keep_alive());
         match self.wire().call(request).await {
             Ok(reply) => {
                 let opened: Opened = reply.read().map_err(Failure::into_read_error)?;
@@ -200,12 +199,7 @@ impl EsScan {
                 self.state = State::Ended;
                 return Ok(Vec::new());
             }
-            State::Over => {
-                return Err(Error::new(
-                    ErrorKind::Cancelled,
-                    "the scan was closed, or a call of it failed or was dropped",
-                ));
-            }
+            State::Over => return Err(over()),
         };
         let answer = self.ask(&point).await?;
         if answer.pit_id.is_some() {
@@ -238,10 +232,22 @@ impl EsScan {
     }
 }
 
+fn over() -> Error {
+    Error::new(
+        ErrorKind::Cancelled,
+        "the scan was closed, or a call of it failed or was dropped",
+    )
+}
+
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Scan for EsScan {
     async fn next(&mut self) -> Result<Vec<RawDocument>> {
         let (store, collection) = (self.store.clone(), self.collection.clone());
+        if matches!(self.state, State::Over) {
+            let error = over().with_operation(Operation::ScanNext);
+            return Err(error.with_collection(collection));
+        }
         let piece = self.piece();
         let piece = store
             .guard(Operation::ScanNext, Some(&collection), piece)

@@ -1,5 +1,6 @@
 //! Making, extending, describing and dropping collections.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,20 +15,20 @@ use strongroom_core::store::{
 use strongroom_core::{Error, ErrorKind, Operation, Result};
 use tokio::time::Instant;
 
+use crate::answer::Shards;
 use crate::compile;
 use crate::error::Failure;
-use crate::index::{Index, Stored};
-use crate::answer::Shards;
+use crate::index::Index;
 use crate::store::{EsStore, missing};
 use crate::wire::{Request, Wire};
 
 /// How often making a collection begins anew because somebody else makes or drops it.
-const ATTEMPTS: usize = 16;
+const ATTEMPTS: usize = 32;
 
 impl EsStore {
     /// Creates the index; `false` if somebody else was faster.
-    async fn create(&self, model: &Model) -> Result<bool> {
-        let index = Index::draw(model.name());
+    async fn create(&self, model: &Arc<Model>) -> Result<bool> {
+        let index = Index::draw(model.clone());
         let options = self.options();
         let mut body = compile::index_body(
             model,
@@ -49,45 +50,13 @@ impl EsStore {
             // taken. Whatever the reason, what counts is whether the collection is there now.
             Err(failure) => match self.look_up(model.name()).await {
                 Ok(None) => Err(failure.into_read_error()),
-                Ok(Some(stored)) => Ok(stored.index == index),
+                Ok(Some(stored)) => Ok(stored.index.id() == index.id()),
                 Err(error) => Err(error),
             },
         }
     }
 
-    /// Adds fields to the index; tells whether the model is kept there now.
-    async fn extend(&self, stored: &Stored, wanted: &Model) -> Result<bool> {
-        let added = wanted.extends(&stored.model)?;
-        let everything =
-            CountRequest::new(std::sync::Arc::new(stored.model.clone()), Filter::all());
-        self.refresh_index(&stored.index).await?;
-        if self.count_now(&everything).await? > 0 {
-            let fields: Vec<&str> = added.iter().map(|f| f.path.as_str()).collect();
-            return Err(Error::unsupported(format_args!(
-                "adding fields ({}) to a collection that holds documents, which would have to be \
-                 indexed anew",
-                fields.join(", ")
-            )));
-        }
-        let mut all = Model::builder(wanted.name().as_str());
-        if wanted.is_routed() {
-            all = all.routed();
-        }
-        for field in stored.model.fields().chain(added.iter().copied()) {
-            all = all.field(field.clone());
-        }
-        let path = format!("/{}/_mapping", stored.index.name());
-        let request =
-            Request::new(Method::Put, &path).json(&compile::extension(&*all.build()?)?);
-        let reply = self.wire().call(request).await;
-        reply.map_err(Failure::into_read_error)?;
-        // Two may extend at once, and the later one's account of the model replaces the earlier
-        // one's: whoever finds its own fields gone from it adds them again.
-        let now = self.look_up(wanted.name()).await?;
-        Ok(now.is_some_and(|now| wanted.extends(&now.model).is_ok_and(|a| a.is_empty())))
-    }
-
-    async fn ensure_now(&self, model: &Model) -> Result<EnsureReport> {
+    async fn ensure_now(&self, model: &Arc<Model>) -> Result<EnsureReport> {
         let mut added = Vec::new();
         for _ in 0..ATTEMPTS {
             let Some(stored) = self.look_up(model.name()).await? else {
@@ -96,13 +65,18 @@ impl EsStore {
                 }
                 continue;
             };
-            let missing = model.extends(&stored.model)?;
-            if missing.is_empty() {
+            let missing = model.extends(stored.index.model())?;
+            if missing.is_empty() && stored.unfinished.is_empty() {
                 return Ok(EnsureReport::extended(added));
             }
-            added = missing.iter().map(|f| f.path.clone()).collect();
-            if self.extend(&stored, model).await? {
-                return Ok(EnsureReport::extended(added));
+            if !missing.is_empty() {
+                added = missing.iter().map(|f| f.path.clone()).collect();
+            }
+            // Two may extend at once, and the later one's account of the model replaces the
+            // earlier one's: whoever finds its own fields gone from it adds them again.
+            match self.extend(&stored, model).await {
+                Err(error) if error.kind() == ErrorKind::Contended => {}
+                outcome => outcome?,
             }
         }
         Err(Error::new(
@@ -111,7 +85,7 @@ impl EsStore {
         ))
     }
 
-    async fn refresh_index(&self, index: &Index) -> Result<()> {
+    pub(crate) async fn refresh_index(&self, index: &Index) -> Result<()> {
         let path = format!("/{}/_refresh", index.name());
         let reply = self.wire().call(Request::new(Method::Post, &path)).await;
         let reply = reply.map_err(Failure::into_read_error)?;
@@ -212,7 +186,7 @@ impl Schema for EsStore {
                 return Ok(None);
             };
             self.refresh_index(&stored.index).await?;
-            let model = std::sync::Arc::new(stored.model);
+            let model = stored.index.model().clone();
             let everything = CountRequest::new(model.clone(), Filter::all());
             let documents = self.count_now(&everything).await?;
             Ok(Some(CollectionDescription::new(model, documents)))

@@ -58,11 +58,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    pub(crate) fn query(
-        mut self,
-        name: &'static str,
-        value: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub(crate) fn query(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.query.push((name, value.into()));
         self
     }

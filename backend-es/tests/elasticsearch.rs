@@ -5,7 +5,6 @@ mod support;
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
 use strongroom_conformance::{Scale, Settings, Setup, suite};
 use strongroom_core::model::{FieldPath, Scalar};
 use strongroom_core::query::Native;
@@ -23,12 +22,7 @@ impl Setup for Elasticsearch {
     }
 
     fn native(&self, field: &FieldPath, value: &Scalar) -> Option<Native> {
-        let part = if matches!(value, Scalar::Text(_)) { "f" } else { "x" };
-        Some(Native {
-            engine: "elasticsearch".to_owned(),
-            condition: json!({"term": {format!("{part}.{field}"): Value::from(value)}}).to_string(),
-            values: Vec::new(),
-        })
+        Some(support::native("elasticsearch", field, value))
     }
 
     fn settings(&self) -> Settings {

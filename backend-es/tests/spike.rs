@@ -6,7 +6,7 @@
     reason = "tests end by panicking; outside of a test function the lints do not know one"
 )]
 
-#[allow(unreachable_pub, reason = "shared by test programs")]
+#[allow(unreachable_pub, dead_code, reason = "shared by test programs")]
 mod support;
 
 use std::sync::Arc;

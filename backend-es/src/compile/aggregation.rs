@@ -114,7 +114,11 @@ fn compile(aggregation: &Aggregation, place: Place<'_>) -> Result<Value> {
             "_source": Source::parts(source),
             "seq_no_primary_term": true,
         }}),
-        other => return Err(Error::unsupported(format_args!("the aggregation {other:?}"))),
+        other => {
+            return Err(Error::unsupported(format_args!(
+                "the aggregation {other:?}"
+            )));
+        }
     })
 }
 

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use strongroom_core::model::{Body, FieldPath, Key, Kind, Model, Scalar, Timestamp, WriteId};
+use strongroom_core::model::{
+    Body, FieldPath, Key, Kind, Model, RawDocument, Scalar, Timestamp, WriteId,
+};
 use strongroom_core::query::{self, FieldReader};
 use strongroom_core::{Error, ErrorKind, Result};
 
@@ -36,6 +38,8 @@ struct Source<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     r: Option<&'a str>,
     w: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    v: Option<[u64; 2]>,
     #[serde(flatten)]
     values: Map<String, Value>,
     body: &'a RawValue,
@@ -47,6 +51,31 @@ struct Source<'a> {
 ///
 /// `Codec` if the body is not a JSON object.
 pub(crate) fn source(model: &Model, key: &Key, body: &Body, write_id: WriteId) -> Result<Vec<u8>> {
+    line(model, key, body, write_id, None)
+}
+
+/// As [`source`], of a document that is written anew for the engine's sake alone: for everybody
+/// else it stays at its version.
+///
+/// # Errors
+///
+/// As for [`source`].
+pub(crate) fn rewritten(model: &Model, document: &RawDocument) -> Result<Vec<u8>> {
+    let write_id = document
+        .write_id
+        .ok_or_else(|| Error::internal("a document that was found has no write id"))?;
+    let version = document.version.sequence();
+    let version = version.map(|(seq_no, primary_term, _)| [seq_no, primary_term]);
+    line(model, &document.key, &document.body, write_id, version)
+}
+
+fn line(
+    model: &Model,
+    key: &Key,
+    body: &Body,
+    write_id: WriteId,
+    version: Option<[u64; 2]>,
+) -> Result<Vec<u8>> {
     let object = body.to_object()?;
     let values = values(Place::documents(model), &object)?;
     let codec = |e: serde_json::Error| {
@@ -57,6 +86,7 @@ pub(crate) fn source(model: &Model, key: &Key, body: &Body, write_id: WriteId) -
         k: key.id().as_str(),
         r: key.routing().map(|routing| routing.as_str()),
         w: write_id.to_string(),
+        v: version,
         values,
         body,
     })

@@ -75,9 +75,10 @@ fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
         Filter::Wildcard { field, pattern } => {
             json!({"wildcard": {keys(field): {"value": pattern}}})
         }
-        Filter::Text { field, text, words } => {
-            text_query(&place.of(Part::Words, field), &TextQuery::parse(text, *words)?)?
-        }
+        Filter::Text { field, text, words } => text_query(
+            &place.of(Part::Words, field),
+            &TextQuery::parse(text, *words)?,
+        )?,
         Filter::Ids(ids) => {
             let ids: Vec<_> = ids.iter().map(DocumentId::as_str).collect();
             json!({"terms": {"k": ids}})
@@ -206,7 +207,8 @@ fn range(
 fn is_exact(bound: &Bound<Scalar>) -> bool {
     match bound {
         Bound::Unbounded => true,
-        Bound::Included(value) | Bound::Excluded(value) => {
+        Bound::Included(value) | Bound::Excluded(value) =>
+        {
             #[allow(clippy::cast_precision_loss, reason = "what is rounded is too large")]
             match value {
                 Scalar::Integer(i) => (*i as f64).abs() < EXACT,
@@ -252,8 +254,14 @@ mod tests {
     #[test]
     fn values() {
         check(Filter::eq("k", "a\"*"), r#"{"terms":{"f.k":["a\"*"]}}"#);
-        check(Filter::eq("n", 2.0), r#"{"terms":{"f.n":["c000000000000000"]}}"#);
-        check(Filter::eq("x", -0.0), r#"{"terms":{"f.x":["8000000000000000"]}}"#);
+        check(
+            Filter::eq("n", 2.0),
+            r#"{"terms":{"f.n":["c000000000000000"]}}"#,
+        );
+        check(
+            Filter::eq("x", -0.0),
+            r#"{"terms":{"f.x":["8000000000000000"]}}"#,
+        );
         check(Filter::is_in("b", [true]), r#"{"terms":{"f.b":["1"]}}"#);
         check(Filter::is_in("n", Vec::<i64>::new()), NOTHING);
         check(
@@ -264,7 +272,10 @@ mod tests {
             Filter::wildcard("k", "a?"),
             r#"{"wildcard":{"f.k":{"value":"a?"}}}"#,
         );
-        check(Filter::wildcard("k", ""), r#"{"term":{"f.k":{"value":""}}}"#);
+        check(
+            Filter::wildcard("k", ""),
+            r#"{"term":{"f.k":{"value":""}}}"#,
+        );
         check(Filter::exists("k"), r#"{"term":{"e":"k"}}"#);
     }
 

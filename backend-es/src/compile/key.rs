@@ -107,8 +107,21 @@ mod tests {
         let p53 = 1_i64 << 53;
         check(
             Kind::Integer,
-            &[i64::MIN, i64::MIN + 1, -p53 - 1, -p53, -2, -1, 0, 1, 255, p53, p53 + 1, p53 + 2]
-                .map(Scalar::from),
+            &[
+                i64::MIN,
+                i64::MIN + 1,
+                -p53 - 1,
+                -p53,
+                -2,
+                -1,
+                0,
+                1,
+                255,
+                p53,
+                p53 + 1,
+                p53 + 2,
+            ]
+            .map(Scalar::from),
         );
         check(
             Kind::Integer,
@@ -141,13 +154,19 @@ mod tests {
         assert_eq!(encode(&0.0.into()), encode(&(-0.0).into()));
         assert_eq!(encode(&1.into()), encode(&1.0.into()));
         let p60 = 1_i64 << 60;
-        assert_eq!(encode(&p60.into()), encode(&1_152_921_504_606_846_976.0.into()));
+        assert_eq!(
+            encode(&p60.into()),
+            encode(&1_152_921_504_606_846_976.0.into())
+        );
     }
 
     #[test]
     fn long_keywords_are_cut_between_characters() {
         assert_eq!(cut(&"é".repeat(20_000), 32_000).len(), 32_000);
-        assert_eq!(cut(&format!("x{}", "é".repeat(20_000)), 32_000).len(), 31_999);
+        assert_eq!(
+            cut(&format!("x{}", "é".repeat(20_000)), 32_000).len(),
+            31_999
+        );
         assert_eq!(cut("ab", 3), "ab");
     }
 }

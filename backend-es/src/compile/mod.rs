@@ -14,7 +14,8 @@
 //! fields that their kinds take, as keys that compare by bytes as the values do, in `lo` and `hi`
 //! the least and the greatest of them, in `x` the numbers and in `d` the times among them, in `t`
 //! the words of text, in `e` the paths that have a value, and in `n` the same once more for each
-//! object of each nested field. All is read from the body by the functions that define what a query
+//! object of each nested field. A document that was written anew because fields were added has its
+//! former version in `v`. All is read from the body by the functions that define what a query
 //! means. A value that does not fit its field's kind therefore neither fails a write nor answers a
 //! query wrongly.
 
@@ -27,7 +28,7 @@ mod path;
 mod sort;
 
 pub(crate) use aggregation::{aggregations, group, result_name};
-pub(crate) use document::{document_id, source};
+pub(crate) use document::{document_id, rewritten, source};
 pub(crate) use filter::{both, greater, query, routed};
 pub(crate) use key::{decode as value_of_key, encode as key};
 pub(crate) use mapping::{IndexSettings, extension, index_body, model_of};

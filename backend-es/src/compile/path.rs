@@ -168,10 +168,7 @@ mod tests {
         let (a, b, n) = (path("a"), path("a.b"), path("a.b.n"));
         assert_eq!(documents.path_of(&b), "n.a.n.a%2eb");
         assert_eq!(documents.of(Part::Keys, &n), "f.a%2eb%2en");
-        assert_eq!(
-            documents.objects(&a).of(Part::Keys, &n),
-            "n.a.f.a%2eb%2en"
-        );
+        assert_eq!(documents.objects(&a).of(Part::Keys, &n), "n.a.f.a%2eb%2en");
         assert_eq!(documents.objects(&b).existing(), "n.a.n.a%2eb.e");
         assert_eq!(documents.children().collect::<Vec<_>>(), [&a]);
         assert_eq!(documents.objects(&a).children().collect::<Vec<_>>(), [&b]);

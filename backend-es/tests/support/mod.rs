@@ -11,20 +11,48 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use strongroom_core::model::{FieldDeclaration, Kind, Model, ModelBuilder, WriteId};
+use serde_json::{Value, json};
+use strongroom_core::model::{
+    FieldDeclaration, FieldPath, Kind, Model, ModelBuilder, Scalar, WriteId,
+};
+use strongroom_core::query::Native;
 use strongroom_core::store::{EnsureRequest, Schema};
 use strongroom_es::{EsOptions, EsStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The server's URL. Without one the test fails: nothing is skipped.
+/// The URL of Elasticsearch.
 pub fn url() -> String {
-    std::env::var("STRONGROOM_TEST_ELASTICSEARCH_URL").unwrap_or_else(|_| {
+    url_of("STRONGROOM_TEST_ELASTICSEARCH_URL", "Elasticsearch")
+}
+
+/// The URL of OpenSearch.
+pub fn opensearch_url() -> String {
+    url_of("STRONGROOM_TEST_OPENSEARCH_URL", "OpenSearch")
+}
+
+/// A server's URL. Without one the test fails: nothing is skipped.
+fn url_of(variable: &str, product: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
         panic!(
-            "no server to test with: run `cargo xtask test`, or set \
-             STRONGROOM_TEST_ELASTICSEARCH_URL to the URL of an Elasticsearch server"
+            "no server to test with: run `cargo xtask test`, or set {variable} to the URL of an \
+             {product} server"
         )
     })
+}
+
+/// That a field has a value, in the engine's own words: text by its key, numbers by themselves.
+pub fn native(engine: &str, field: &FieldPath, value: &Scalar) -> Native {
+    let part = if matches!(value, Scalar::Text(_)) {
+        "f"
+    } else {
+        "x"
+    };
+    Native {
+        engine: engine.to_owned(),
+        condition: json!({"term": {format!("{part}.{field}"): Value::from(value)}}).to_string(),
+        values: Vec::new(),
+    }
 }
 
 /// A store on the server, without replicas, which one node could not hold.
