@@ -106,6 +106,7 @@ mod aggregate;
 mod answer;
 mod bulk;
 mod compile;
+mod connection;
 mod error;
 mod explain;
 mod extend;
@@ -123,4 +124,5 @@ mod search;
 mod store;
 mod wire;
 
+pub use connection::{Compression, EsCredentials};
 pub use store::{EsOptions, EsStore};

@@ -1,13 +1,17 @@
 //! One `_bulk` request: operations in, one outcome per operation out, in order.
 //!
+//! Items that the engine was too busy for are sent again, and no others.
+//!
 //! Every write goes this way, also a lone one: here ids stand in the body, where none is hostile.
+
+use std::time::Duration;
 
 use elasticsearch::http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use strongroom_core::Error;
 use strongroom_core::model::{Key, Version};
 use strongroom_core::store::Refresh;
+use strongroom_core::{Error, ErrorKind};
 
 use crate::compile;
 use crate::error::{Cause, Failure, Refusal};
@@ -100,6 +104,39 @@ impl EsStore {
         steps: &[(&Key, Step)],
         refresh: Refresh,
     ) -> Result<Vec<Outcome>, Failure> {
+        let all: Vec<&(&Key, Step)> = steps.iter().collect();
+        let mut answers = self.send_once(index, &all, refresh).await?;
+        for attempt in 0..RESENDS {
+            let again: Vec<usize> = (0..steps.len())
+                .filter(|at| {
+                    let pressed = answers.get(*at).is_some_and(|answer| answer.pressed);
+                    pressed && may_go_again(steps, *at, answers.get(*at))
+                })
+                .collect();
+            if again.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
+            let pending: Vec<&(&Key, Step)> =
+                again.iter().filter_map(|at| steps.get(*at)).collect();
+            // Without a reply, what was told of these items before no longer holds.
+            let told = self.send_once(index, &pending, refresh).await;
+            let told = told.unwrap_or_else(|_| again.iter().map(|_| Answer::garbled()).collect());
+            for (at, answer) in again.into_iter().zip(told) {
+                if let Some(place) = answers.get_mut(at) {
+                    *place = answer;
+                }
+            }
+        }
+        Ok(answers.into_iter().map(|answer| answer.outcome).collect())
+    }
+
+    async fn send_once(
+        &self,
+        index: &Index,
+        steps: &[&(&Key, Step)],
+        refresh: Refresh,
+    ) -> Result<Vec<Answer>, Failure> {
         let mut lines = Vec::with_capacity(steps.iter().map(|(_, s)| s.bytes()).sum());
         for (key, step) in steps {
             write_step(&mut lines, index, key, step);
@@ -120,12 +157,48 @@ impl EsStore {
                 reply.items.len()
             )));
         }
-        let outcomes = reply.items.into_iter().map(|item| {
+        let answers = reply.items.into_iter().map(|item| {
             let item = item.into_values().next();
-            item.map_or_else(garbled, |item| item.outcome(index))
+            item.map_or_else(Answer::garbled, |item| item.answer(index))
         });
-        Ok(outcomes.collect())
+        Ok(answers.collect())
     }
+}
+
+/// How often items that the engine was too busy for are sent again.
+const RESENDS: u32 = 5;
+
+/// What was told of one step.
+struct Answer {
+    outcome: Outcome,
+    /// The engine was too busy, or the shard was not there: status 429 or 503.
+    pressed: bool,
+}
+
+impl Answer {
+    fn garbled() -> Self {
+        Self {
+            outcome: garbled(),
+            pressed: false,
+        }
+    }
+}
+
+/// Whether a step that the engine was too busy for can be sent again without harm.
+///
+/// One that was refused took no effect. One that got no shard may have taken effect before: it goes
+/// again only under a guard, and meets itself then, which the write id tells; a delete leaves none.
+/// If a later step is for the same document, the order would be lost.
+fn may_go_again(steps: &[(&Key, Step)], at: usize, answer: Option<&Answer>) -> bool {
+    let Some((key, step)) = steps.get(at) else {
+        return false;
+    };
+    let refused = matches!(
+        answer.map(|answer| &answer.outcome),
+        Some(Outcome::Failed(error)) if error.kind() == ErrorKind::Contended
+    );
+    let is_safe = refused || matches!(step, Step::Create(_) | Step::Index(_, Some(_)));
+    is_safe && steps.iter().skip(at + 1).all(|(later, _)| later != key)
 }
 
 fn write_step(lines: &mut Vec<u8>, index: &Index, key: &Key, step: &Step) {
@@ -159,6 +232,14 @@ fn garbled() -> Outcome {
 }
 
 impl Item {
+    fn answer(self, index: &Index) -> Answer {
+        let pressed = self.error.is_some() && matches!(self.status, 429 | 503);
+        Answer {
+            pressed,
+            outcome: self.outcome(index),
+        }
+    }
+
     fn outcome(self, index: &Index) -> Outcome {
         if let Some(cause) = self.error {
             let refusal = Refusal::from_cause(self.status, cause);

@@ -13,6 +13,7 @@ use strongroom_core::store::{Capabilities, Store, Transact};
 use strongroom_core::{Error, ErrorKind, Operation, Result};
 use tokio::sync::RwLock;
 
+use crate::connection::{Compression, EsCredentials, Security};
 use crate::index::{Index, Stored};
 use crate::product::Product;
 use crate::wire::{Request, Wire};
@@ -35,6 +36,7 @@ pub struct EsOptions {
     /// How often a write that has to load the document first begins anew when others write between
     /// its load and its write. 64.
     pub attempts: u32,
+    security: Security,
 }
 
 impl Default for EsOptions {
@@ -46,6 +48,7 @@ impl Default for EsOptions {
             refresh_interval: None,
             scan_keep_alive: Duration::from_secs(60),
             attempts: 64,
+            security: Security::default(),
         }
     }
 }
@@ -83,6 +86,28 @@ impl EsOptions {
     #[must_use]
     pub fn scan_keep_alive(mut self, keep_alive: Duration) -> Self {
         self.scan_keep_alive = keep_alive;
+        self
+    }
+
+    /// Sets who asks. Without it the user and password of the URL do, if it has any.
+    #[must_use]
+    pub fn credentials(mut self, credentials: EsCredentials) -> Self {
+        self.security.credentials = Some(credentials);
+        self
+    }
+
+    /// Trusts servers whose certificates were signed by these authorities, in PEM form, instead of
+    /// by those that everybody trusts.
+    #[must_use]
+    pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.security.authorities = Some(pem.into());
+        self
+    }
+
+    /// Sets whether the bodies of requests are compressed.
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.security.compression = compression;
         self
     }
 
@@ -137,7 +162,7 @@ impl EsStore {
     }
 
     /// Connects to the engine at `url`, `http://` or `https://` with an optional user and password,
-    /// and asks what answers there.
+    /// or `cloud:` and a cloud id, and asks what answers there.
     ///
     /// Dropping the future leaves nothing behind.
     ///
@@ -151,7 +176,7 @@ impl EsStore {
             let message = "timeout, shards and attempts must be more than zero";
             return Err(connect(Error::new(ErrorKind::Config, message)));
         }
-        let wire = Wire::new(url, options.timeout).map_err(connect)?;
+        let wire = Wire::new(url, options.timeout, &options.security).map_err(connect)?;
         let info = crate::schema::ask_server(&wire).await.map_err(connect)?;
         let product = Product::of(&info).map_err(connect)?;
         Ok(Self {

@@ -7,13 +7,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use elasticsearch::auth::Credentials;
 use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
-use elasticsearch::http::{Method, Url};
+use elasticsearch::http::Method;
+use elasticsearch::http::transport::Transport;
 use serde::de::DeserializeOwned;
-use strongroom_core::{Error, ErrorKind, Result};
+use strongroom_core::Result;
 
+use crate::connection::{self, Security};
 use crate::error::{Failure, Refusal};
 
 /// A connection to the engine.
@@ -82,32 +82,8 @@ impl<'a> Request<'a> {
 
 impl Wire {
     /// Prepares to talk to the engine at `url`; nothing is sent.
-    pub(crate) fn new(url: &str, timeout: Duration) -> Result<Self> {
-        let config = |message: String| Error::new(ErrorKind::Config, message);
-        // The URL itself may hold a password and is never part of a message.
-        let mut url: Url = url
-            .parse()
-            .map_err(|e| config(format!("the URL of the search engine does not parse: {e}")))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(config(format!(
-                "the URL of the search engine has the scheme {}, allowed are http and https",
-                url.scheme()
-            )));
-        }
-        let user = url.username().to_owned();
-        let password = url.password().unwrap_or_default().to_owned();
-        let unchangeable = |()| config("the URL of the search engine names no host".to_owned());
-        url.set_username("").map_err(unchangeable)?;
-        url.set_password(None).map_err(unchangeable)?;
-        let address = url.to_string();
-        let mut builder =
-            TransportBuilder::new(SingleNodeConnectionPool::new(url)).timeout(timeout);
-        if !user.is_empty() {
-            builder = builder.auth(Credentials::Basic(user, password));
-        }
-        let transport = builder.build().map_err(|e| {
-            config("the client of the search engine could not be made".to_owned()).with_source(e)
-        })?;
+    pub(crate) fn new(url: &str, timeout: Duration, security: &Security) -> Result<Self> {
+        let (transport, address) = connection::transport(url, timeout, security)?;
         Ok(Self {
             transport,
             timeout,
@@ -173,20 +149,5 @@ impl Reply {
                 "a reply of the search engine is not understood: {e}"
             ))
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls() {
-        let wire = |url: &str| Wire::new(url, Duration::from_secs(1));
-        let kind = |url: &str| wire(url).err().map(|e| e.kind());
-        assert_eq!(kind("ftp://localhost"), Some(ErrorKind::Config));
-        assert_eq!(kind("not a url"), Some(ErrorKind::Config));
-        let wire = wire("http://me:secret@localhost:9200").unwrap();
-        assert_eq!(wire.address(), "http://localhost:9200/");
     }
 }

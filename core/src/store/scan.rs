@@ -44,7 +44,8 @@ impl ScanRequest {
 /// An open scan.
 ///
 /// All its pieces MUST show one state of the data, that of the moment when it was opened, whatever
-/// is written meanwhile; on a transaction it may see what the transaction itself writes while it
+/// is written meanwhile: where searches lag, the state that searches saw then, which need not be of
+/// the same moment on every shard; on a transaction it may see what the transaction itself writes while it
 /// goes on. It MUST hold no more than a few pieces in memory, unless the data are in memory
 /// anyway, and MUST NOT keep other calls of the store from working. Dropping it, or a call's
 /// future, closes it without waiting.
