@@ -79,9 +79,8 @@ pub(crate) fn transport(
     // The URL itself may hold a password and is never part of a message.
     let (mut builder, address, of_url) = match url.strip_prefix("cloud:") {
         Some(id) => {
-            let pool = CloudConnectionPool::new(id).map_err(|e| {
-                config("the cloud id of the search engine is none").with_source(e)
-            })?;
+            let pool = CloudConnectionPool::new(id)
+                .map_err(|e| config("the cloud id of the search engine is none").with_source(e))?;
             let name = id.split(':').next().unwrap_or_default();
             (TransportBuilder::new(pool), format!("cloud:{name}"), None)
         }
@@ -104,9 +103,9 @@ pub(crate) fn transport(
         })?;
         builder = builder.cert_validation(CertificateValidation::Full(authorities));
     }
-    let transport = builder.build().map_err(|e| {
-        config("the client of the search engine could not be made").with_source(e)
-    })?;
+    let transport = builder
+        .build()
+        .map_err(|e| config("the client of the search engine could not be made").with_source(e))?;
     Ok((transport, address))
 }
 

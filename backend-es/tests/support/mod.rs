@@ -70,7 +70,7 @@ pub async fn store_at(url: &str) -> EsStore {
 /// A model with a name of its own.
 pub fn builder() -> ModelBuilder {
     let suffix = WriteId::random().to_string();
-    let mut builder = Model::builder(format!("spike-{}", &suffix[..12]));
+    let mut builder = Model::builder(format!("engine-{}", &suffix[..12]));
     for (path, kind) in [
         ("k", Kind::Keyword),
         ("n", Kind::Integer),
