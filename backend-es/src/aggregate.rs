@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use strongroom_core::model::{FieldPath, Kind, Model, RawDocument, Scalar};
 use strongroom_core::query::{Aggregation, Aggregations, MAX_BUCKETS, SourceFilter, TermsOrder};
@@ -142,7 +141,9 @@ impl Reader<'_> {
                 let is_date = matches!(aggregation, Aggregation::DateHistogram { .. });
                 let told: Buckets = read(told, name)?;
                 if told.buckets.len() > MAX_BUCKETS {
-                    return Err(too_many_buckets());
+                    return Err(Error::invalid(format!(
+                        "histogram has more than {MAX_BUCKETS} buckets"
+                    )));
                 }
                 let buckets = told.buckets.iter().map(|bucket| {
                     let key: Value = read(bucket, "key")?;
@@ -242,9 +243,7 @@ pub(crate) fn documents(
 
 /// Reads a part of what was told.
 pub(crate) fn read<T: DeserializeOwned>(told: &Unread, name: &str) -> Result<T> {
-    let part = told
-        .get(name)
-        .map_or("null", |part: &Box<RawValue>| part.get());
+    let part = told.get(name).map_or("null", |part| part.get());
     serde_json::from_str(part).map_err(|e| garbled(name).with_source(e))
 }
 
@@ -252,11 +251,6 @@ fn garbled(what: &str) -> Error {
     Error::internal(format!(
         "the search engine's answer for an aggregation is not understood: {what}"
     ))
-}
-
-/// The error of more buckets than are allowed.
-pub(crate) fn too_many_buckets() -> Error {
-    Error::invalid(format!("histogram has more than {MAX_BUCKETS} buckets"))
 }
 
 /// A number, in which infinity and what is no number are text; 0 where there is none.

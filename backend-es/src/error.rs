@@ -42,6 +42,29 @@ pub(crate) struct Cause {
     kind: String,
     #[serde(default)]
     reason: Option<String>,
+    #[serde(default)]
+    caused_by: Option<Box<Cause>>,
+}
+
+/// What an aggregation fails with that makes more buckets than the engine allows.
+const TOO_MANY_BUCKETS: &str = "too_many_buckets_exception";
+
+impl Cause {
+    /// The cause behind it that tells more than it does, or itself.
+    fn telling(self) -> Self {
+        let mut behind = self.caused_by.as_deref();
+        while let Some(cause) = behind {
+            if cause.kind == TOO_MANY_BUCKETS {
+                return Self {
+                    kind: cause.kind.clone(),
+                    reason: cause.reason.clone(),
+                    caused_by: None,
+                };
+            }
+            behind = cause.caused_by.as_deref();
+        }
+        self
+    }
 }
 
 #[derive(Deserialize)]
@@ -64,6 +87,7 @@ impl Refusal {
 
     /// Reads the account that came with one item.
     pub(crate) fn from_cause(status: u16, cause: Cause) -> Self {
+        let cause = cause.telling();
         Self {
             status,
             kind: cause.kind,
@@ -87,7 +111,7 @@ impl Refusal {
             (_, "cluster_block_exception") => ErrorKind::Unavailable,
             (429, kind) if !kind.is_empty() => ErrorKind::Contended,
             (401 | 403, _) => ErrorKind::Unauthorized,
-            (413, _) => ErrorKind::Invalid,
+            (413, _) | (_, TOO_MANY_BUCKETS) => ErrorKind::Invalid,
             (400..=499, kind) if !kind.is_empty() => ErrorKind::Internal,
             // The engine may have tried before, and lost the shard on the way: 503 is no proof.
             _ if is_write => ErrorKind::Indeterminate,
@@ -206,6 +230,16 @@ mod tests {
         check(500, "illegal_state_exception", Internal, Indeterminate);
         check(401, "security_exception", Unauthorized, Unauthorized);
         check(400, "document_parsing_exception", Internal, Internal);
+    }
+
+    #[test]
+    fn too_many_buckets_are_told_from_other_failures() {
+        let reply = br#"{"error":{"type":"search_phase_execution_exception","reason":"",
+            "caused_by":{"type":"x","caused_by":{"type":"too_many_buckets_exception",
+            "reason":"Trying to create too many buckets"}}},"status":503}"#;
+        let error = Failure::Refused(Refusal::from_reply(503, reply)).into_read_error();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.message().contains("too many buckets"), "{error}");
     }
 
     #[test]

@@ -1,33 +1,49 @@
-//! Elasticsearch for Strongroom: a thin first cut that proves the trait family's meaning of
-//! version, visibility and failure on a search engine.
+//! Elasticsearch and OpenSearch for Strongroom.
 //!
 //! [`EsStore`] implements the family on the official client. A call goes from the family's request
-//! through `compile` (pure: documents, filters and models become what the engine is sent) to `wire`
-//! (the one place where requests leave, each with a timeout and none with an id in its path), and
-//! its reply is judged by `error` (the one place where failures become errors of the family).
+//! through `compile` (pure: documents, questions and models become what the engine is sent) to
+//! `wire` (the one place where requests leave, each with a timeout and none with an id in its path),
+//! and its reply is judged by `error` (the one place where failures become errors of the family).
+//! Which product answers is told by what it answers; they differ in the names of points in time
+//! alone.
 //!
 //! # How documents are kept
 //!
 //! A collection `users` is a concrete index `users.<16 hex digits>`, with the body in an object
 //! that the engine does not parse and what can be searched beside it: the values of the declared
-//! fields, the paths that have a value, id, routing and write id. So bodies come back as they were
-//! stored, whatever their members are called, and values that do not fit a field's kind neither
-//! fail a write nor answer a query wrongly. The price is that values of declared fields are stored
-//! several times, and that adding a field means to write the documents anew; an engine that parses bodies
-//! by a closed mapping has the second price, too.
+//! fields as keys that compare by bytes as the values do, their numbers, their words, the objects of
+//! nested fields, the paths that have a value, id, routing and write id. So bodies come back as they
+//! were stored, whatever their members are called, values that do not fit a field's kind neither
+//! fail a write nor answer a query wrongly, and numbers compare exactly, whole ones beyond 2^53 as
+//! well. The price is that values of declared fields are stored several times.
 //!
-//! # What is there, and what is not
+//! Text is read by the words of the core, and the engine is told these: it tells the same texts
+//! apart as every other store, and knows neither stems nor stop words.
 //!
-//! There are: loads, guarded writes of every kind, bulks that are not atomic, the filters equality,
-//! in, range, prefix, exists, and, or, not, sorted pages with cursors, counts, and collections that
-//! are made, described, dropped and, while they are empty, extended.
+//! A native condition, tagged `elasticsearch` or `opensearch`, is a query as a JSON object and
+//! refers to no values. It finds the keys of a field in `f.<field>` (of a keyword, the text itself;
+//! of a boolean, `0` or `1`), numbers in `x.<field>`, times in milliseconds in `d.<field>`, words in
+//! `t.<field>`, ids in `k`, routings in `r`. In names of fields every byte but ASCII letters, digits,
+//! `_` and `-` is `%` and two hex digits: `f.address%2ecity`.
 //!
-//! `Unsupported`, naming the feature: transactions, atomic bulks, unique fields, filters nested
-//! deeper than 28 levels, adding fields to a collection that holds documents, and numbers with a
-//! fraction in fields declared as integers. Fields of the kinds text, bytes, object and nested are
-//! tested for existence only. In fields declared as floats, numbers compare as `f64`: whole numbers
-//! beyond 2^53 are found by the nearest one. Indices of others, OpenSearch and the joining of
-//! concurrent calls are left for later.
+//! # Adding fields
+//!
+//! `ensure` writes the documents of a collection anew when fields are added, each under its guard
+//! and with its write id, and they keep their versions: for everybody else nothing has changed.
+//! Writers that know the former model only write the added fields as well from then on, because the
+//! engine refuses them once and they look the model up. If it is cut off, the next `ensure` finishes
+//! it; until then searches by the added fields may leave documents out.
+//!
+//! # How exact answers are
+//!
+//! Filters, pages, counts, extremes and groups are exact. Terms by count are, as long as a field
+//! has at most 20,000 different values on a shard, and tell how far off they may be; by key they
+//! always are. The least frequent terms of a field with more than 65,535 values are `Unsupported`.
+//! Cardinalities may be off by 1 %. A scan shows one state of each shard. More buckets of
+//! histograms than the engine allows are `Invalid`.
+//!
+//! `Unsupported`, naming the feature: transactions, atomic bulks, unique fields, functions, filters
+//! nested deeper than 28 levels, and searching for words of more than 240 bytes.
 //!
 //! # What it taught
 //!
@@ -77,16 +93,14 @@
 //! a document rewrites its numbers (the integer `-0` becomes `0`) and takes a member `a.b` for a
 //! path, so parts are cut here.
 //!
-//! # Before it hardens
+//! # What is known to be weaker
 //!
-//! - Somebody has to decide whether adding a field may rewrite documents, and so change versions
-//!   that callers hold, or needs a re-indexing of its own under the collection's alias.
 //! - `age` of a loaded document is not told, because the engine keeps no time of writing by its own
 //!   clock; an unguarded write whose reply was lost is resolved by its write id alone.
-//! - The largest depth of a filter should be a capability, or 28 for all.
-//! - The sort keys beside the values, needed because the engine marks a missing number by a number,
-//!   should be stored for fields that are sorted by only, once a model can say which.
-//! - Nested fields have to become nested documents of the values, not of the body.
+//! - A write by the former model that the engine had already let in when fields were added, and
+//!   that took effect only after the documents had been read to be written anew, is not found by
+//!   the added fields until the document is written again.
+//! - A document may have at most 10,000 objects in nested fields, the engine's own limit.
 //!
 //! # Examples
 //!

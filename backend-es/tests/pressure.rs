@@ -1,5 +1,5 @@
-//! A server that is too busy for some items of a bulk, played by a stub: each item has its own
-//! outcome, and only those that it was too busy for come again.
+//! What a server answers under pressure, played by a stub: each item of a bulk has its own outcome,
+//! only those that it was too busy for come again, and no partial answer passes as whole.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +13,11 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use strongroom_core::ErrorKind;
 use strongroom_core::model::{Body, Expected, FieldDeclaration, Key, Kind, Model, Version};
-use strongroom_core::store::{Bulk, BulkItem, BulkRequest, Write};
+use strongroom_core::query::{Aggregation, Aggregations, Filter};
+use strongroom_core::store::{
+    AggregateRequest, Bulk, BulkItem, BulkRequest, CountRequest, FindRequest, GroupRequest,
+    MatchingAction, MatchingRequest, Search, Write,
+};
 use strongroom_es::{EsOptions, EsStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -91,6 +95,13 @@ fn answer(request: &str, body: &str, bulks: &Bulks) -> Value {
         return json!({"docs": [
             {"found": true, "_seq_no": 9, "_primary_term": 1, "_source": source},
         ]});
+    }
+    if request.starts_with(&format!("POST /{INDEX}/_search")) {
+        return json!({
+            "timed_out": body.contains("timed out"),
+            "_shards": {"failed": usize::from(body.contains("failed shard"))},
+            "hits": {"total": {"value": 3, "relation": "eq"}, "hits": []},
+        });
     }
     json!({INDEX: {
         "aliases": {"users": {}, format!("{INDEX}.pin.0000000000000001"): {}},
@@ -216,4 +227,38 @@ async fn items_on_one_key_stay_in_order() {
     assert_eq!(outcomes, [Some(ErrorKind::Contended), None]);
     let count = bulks.lock().unwrap().iter().map(Vec::len).sum::<usize>();
     assert_eq!(count, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_partial_answer_passes_as_whole() {
+    let (store, bulks) = stub().await;
+    for (id, kind) in [
+        ("whole", None),
+        ("failed shard", Some(ErrorKind::Unavailable)),
+        ("timed out", Some(ErrorKind::Timeout)),
+    ] {
+        let filter = || Filter::ids([id]).unwrap();
+        let counted = store.count(CountRequest::new(model(), filter())).await;
+        assert_eq!(counted.err().map(|e| e.kind()), kind, "count, {id}");
+        let found = store.find(FindRequest::new(model(), filter())).await;
+        assert_eq!(found.err().map(|e| e.kind()), kind, "find, {id}");
+        let matching = MatchingRequest::new(model(), filter(), MatchingAction::Delete);
+        let written = store.write_matching(matching).await;
+        assert_eq!(written.err().map(|e| e.kind()), kind, "delete, {id}");
+        if kind.is_none() {
+            continue;
+        }
+        let field = "n".parse().unwrap();
+        let count = Aggregations::from([("c".to_owned(), Aggregation::Count { field })]);
+        let aggregate = AggregateRequest::new(model(), filter(), count);
+        let computed = store.aggregate(aggregate).await;
+        assert_eq!(computed.err().map(|e| e.kind()), kind, "aggregate, {id}");
+        let group = GroupRequest::new(model(), filter(), "n".parse().unwrap());
+        let grouped = store.group(group).await;
+        assert_eq!(grouped.err().map(|e| e.kind()), kind, "group, {id}");
+    }
+    assert!(
+        bulks.lock().unwrap().is_empty(),
+        "nothing was to be written"
+    );
 }
