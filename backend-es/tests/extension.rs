@@ -107,10 +107,16 @@ async fn no_write_slips_through_while_fields_are_added() {
     let old = declared(&name, &[("k", Kind::Keyword)]);
     ensure(&ours, &old).await;
     let new = declared(&name, &[("k", Kind::Keyword), ("n", Kind::Integer)]);
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let mut begun = Some(begun);
     let writer = {
         let old = old.clone();
         tokio::spawn(async move {
             for n in 0..200 {
+                // The writer knows the former model by now.
+                if n == 10 {
+                    begun.take().unwrap().send(()).unwrap();
+                }
                 let write = put(&format!("d{n}"), n, Expected::Absent);
                 theirs
                     .save(SaveRequest::new(old.clone(), write))
@@ -119,6 +125,7 @@ async fn no_write_slips_through_while_fields_are_added() {
             }
         })
     };
+    has_begun.await.unwrap();
     ensure(&ours, &new).await;
     writer.await.unwrap();
     assert_eq!(count(&ours, &new, Filter::gte("n", 0).unwrap()).await, 200);
