@@ -370,7 +370,8 @@ async fn explanations_show_statements_values_and_plans() {
         panic!("{explained}");
     };
     assert!(page.text.starts_with("SELECT d.id, "), "{explained}");
-    assert_eq!(page.values, [Scalar::from(2), Scalar::from(51)]);
+    assert!(page.text.ends_with(" LIMIT 51"), "{explained}");
+    assert_eq!(page.values, [Scalar::from(2)]);
     assert!(page.plan[0].contains("numbers:i:n"), "{explained}");
     assert!(count.text.starts_with("SELECT count(*)"), "{explained}");
     let delete = step(Filter::all(), MatchingAction::Delete, 5);

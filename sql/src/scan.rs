@@ -9,7 +9,7 @@ use strongroom_core::query::Position;
 use strongroom_core::store::{MatchingRequest, ScanRequest};
 
 use crate::dialect::Dialect;
-use crate::page::{after, column, from_where, order_by, sort_keys};
+use crate::page::{after, column, from_where, order_by, sort_keys, values};
 use crate::param::{Statement, Writer};
 
 /// Compiles a scan.
@@ -66,11 +66,10 @@ pub fn matching(dialect: &dyn Dialect, request: &MatchingRequest) -> Result<Stat
             key: key.clone(),
         };
         sql.text(" AND ");
-        after(&mut sql, model, &keys, &position)?;
+        after(&mut sql, &keys, &values(model, &keys, &position)?);
     }
     order_by(&mut sql, &keys);
-    let one_more = i64::try_from(request.limit.saturating_add(1)).unwrap_or(i64::MAX);
-    sql.text(" LIMIT ").bind(one_more);
+    sql.limit(request.limit.saturating_add(1));
     sql.finish()
 }
 
@@ -117,13 +116,10 @@ mod tests {
             statement.sql,
             "SELECT d.id, d.routing, d.version FROM \"users\" AS d WHERE TRUE AND \
              (d.id > ?1 OR (d.id = ?2 AND (d.routing > ?3))) \
-             ORDER BY d.id ASC, d.routing ASC LIMIT ?4"
+             ORDER BY d.id ASC, d.routing ASC LIMIT 11"
         );
         let ada = || Param::from("ada");
-        assert_eq!(
-            statement.params,
-            [ada(), ada(), Param::from("eu"), Param::Integer(11)]
-        );
+        assert_eq!(statement.params, [ada(), ada(), Param::from("eu")]);
         // A key without a routing lies nowhere in a routed collection.
         request.after = Some(Key::new("ada").unwrap());
         assert!(matching(&Sqlite, &request).is_err());

@@ -469,8 +469,7 @@ fn buckets(
         // One more tells that there are too many.
         _ => ("d.g ASC", MAX_BUCKETS + 1),
     };
-    sql.text(order).text(" LIMIT ");
-    sql.bind(i64::try_from(most).unwrap_or(i64::MAX));
+    sql.text(order).limit(most);
     Ok(())
 }
 

@@ -177,7 +177,13 @@ impl<'s, 'r> Rows<'s, 'r> {
         } else {
             None
         };
-        self.fenced(sql, order.as_deref())?;
+        if order.is_some() && self.kept.is_empty() && !computed {
+            // Grouping by the index itself walks it.
+            sql.text(" FROM ");
+            self.source(sql, None)?;
+        } else {
+            self.fenced(sql, order.as_deref())?;
+        }
         if computed {
             sql.text(") AS ").text(DOCUMENT).text(self.dialect.fence());
         }
