@@ -10,6 +10,7 @@ use strongroom_core::store::{AggregateReply, AggregateRequest};
 use strongroom_sql::Sqlite;
 use strongroom_sql::aggregate::{Answer, Plan, RowForm, Step};
 
+use crate::bodies::Bodies;
 use crate::error::{Phase, map_in};
 use crate::load::{begin_read, document, end_read};
 use crate::search::{key, scalar, with_prepared};
@@ -59,6 +60,7 @@ fn take<'r>(
     now: Timestamp,
 ) -> Result<()> {
     let routed = request.model.is_routed();
+    let mut bodies = Bodies::default();
     with_prepared(connection, step.statement(), |prepared| {
         let mut rows = prepared.raw_query();
         while let Some(row) = rows.next()? {
@@ -70,7 +72,7 @@ fn take<'r>(
                 }
                 RowForm::Documents { keyed } => match key(row, routed) {
                     Ok((key, first)) => {
-                        let document = document(row, first, key, now)?;
+                        let document = document(row, first, key, now, |body| bodies.copy(body))?;
                         let bucket = if keyed {
                             scalar(row.get_ref(first + 4)?)
                         } else {

@@ -10,6 +10,7 @@ use strongroom_core::model::{Kind, Scalar};
 use strongroom_core::store::{Group, GroupRequest, Groups, MAX_PAGE, Ranked};
 use strongroom_sql::Sqlite;
 
+use crate::bodies::Bodies;
 use crate::error::{Phase, map_in};
 use crate::load::document;
 use crate::search::{key, scalar, with_prepared};
@@ -30,6 +31,7 @@ pub(crate) fn group(
     let now = clock.now();
     let mut groups: Vec<Group> = Vec::new();
     let mut documents = 0;
+    let mut bodies = Bodies::default();
     let more = with_prepared(connection, &statement, |prepared| {
         let mut rows = prepared.raw_query();
         let mut current = 0;
@@ -55,7 +57,7 @@ pub(crate) fn group(
                     "ties make groups of more than {MAX_PAGE} documents in all"
                 ))));
             }
-            let mut document = document(row, first, key, now)?;
+            let mut document = document(row, first, key, now, |body| bodies.copy(body))?;
             if !request.source.is_all() {
                 match request.source.apply(&document.body) {
                     Ok(body) => document.body = body,

@@ -16,6 +16,7 @@
 //! [`store`]: strongroom_core::store
 
 mod aggregate;
+mod bodies;
 mod bulk;
 mod computed;
 mod connection;

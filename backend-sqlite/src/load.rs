@@ -86,43 +86,53 @@ pub(crate) fn get_one(
     }
     let mut rows = get.raw_query();
     rows.next()?
-        .map(|row| document(row, 0, key.clone(), now))
+        .map(|row| document(row, 0, key.clone(), now, Bytes::copy_from_slice))
         .transpose()
 }
 
-/// The document in the columns version, write id, time of writing and body.
+/// The document in the columns version, write id, time of writing and body, which is copied once.
 pub(crate) fn document(
     row: &Row<'_>,
     first: usize,
     key: Key,
     now: Timestamp,
+    copy: impl FnOnce(&[u8]) -> Bytes,
 ) -> rusqlite::Result<RawDocument> {
     let version = version(row, first)?;
-    let mut document = RawDocument::new(key, version, Body::from_trusted(text(row, first + 3)?));
+    let body = copy(text(row, first + 3)?);
+    let mut document = RawDocument::new(key, version, Body::from_trusted(body));
+    // Set in place: every document of every page comes by here, and moving one is a copy.
     if let ValueRef::Blob(bytes) = row.get_ref(first + 1)?
         && let Ok(bytes) = bytes.try_into()
     {
-        document = document.with_write_id(WriteId::from_bytes(bytes));
+        document.write_id = Some(WriteId::from_bytes(bytes));
     }
-    let written_at: i64 = row.get(first + 2)?;
-    if let Ok(written_at) = Timestamp::from_millis(written_at) {
-        document = document.with_age(now.saturating_since(written_at));
+    if let Ok(written_at) = Timestamp::from_millis(integer(row, first + 2)?) {
+        document.age = Some(now.saturating_since(written_at));
     }
     Ok(document)
 }
 
+/// A whole number in a column.
+fn integer(row: &Row<'_>, column: usize) -> rusqlite::Result<i64> {
+    match row.get_ref(column)? {
+        ValueRef::Integer(number) => Ok(number),
+        _ => row.get(column),
+    }
+}
+
 /// The version in a column.
 pub(crate) fn version(row: &Row<'_>, column: usize) -> rusqlite::Result<Version> {
-    let counter: i64 = row.get(column)?;
+    let counter = integer(row, column)?;
     Version::from_counter(counter).map_err(|e: Error| {
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Integer, e.into())
     })
 }
 
-/// The bytes of a text column, copied once.
-fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
+/// The bytes of a text column.
+fn text<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<&'r [u8]> {
     match row.get_ref(column)? {
-        ValueRef::Text(bytes) => Ok(Bytes::copy_from_slice(bytes)),
+        ValueRef::Text(bytes) => Ok(bytes),
         other => Err(rusqlite::Error::InvalidColumnType(
             column,
             "body".to_owned(),

@@ -24,6 +24,7 @@ use strongroom_sql::{Sqlite, Statement};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::bodies::Bodies;
 use crate::connection::{self, Role};
 use crate::error::{Phase, map, map_in};
 use crate::load::{begin_read, document};
@@ -271,6 +272,7 @@ fn next_piece(
     clock: &dyn Clock,
 ) -> rusqlite::Result<Result<Vec<RawDocument>>> {
     let now = clock.now();
+    let mut bodies = Bodies::default();
     let mut piece = Vec::with_capacity(request.batch.min(1_000));
     while piece.len() < request.batch {
         let Some(row) = rows.next()? else { break };
@@ -278,7 +280,7 @@ fn next_piece(
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
-        let mut document = document(row, first, key, now)?;
+        let mut document = document(row, first, key, now, |body| bodies.copy(body))?;
         if !request.source.is_all() {
             match request.source.apply(&document.body) {
                 Ok(body) => document.body = body,

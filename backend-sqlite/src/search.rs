@@ -11,6 +11,7 @@ use strongroom_core::query::{Position, SortTarget};
 use strongroom_core::store::{CountRequest, FindRequest, Page, Total, TotalCount};
 use strongroom_sql::{Param, Sqlite, Statement};
 
+use crate::bodies::Bodies;
 use crate::error::{Phase, map_in};
 use crate::load::{begin_read, document, end_read};
 
@@ -99,6 +100,7 @@ fn page(
 ) -> Result<Found> {
     let failed = |e| map_in(e, Phase::Before, request.model.name());
     let kinds = sort_kinds(&request.model, request)?;
+    let mut bodies = Bodies::default();
     let mut found = Found {
         documents: Vec::with_capacity(request.limit.min(1_000)),
         first: None,
@@ -116,7 +118,7 @@ fn page(
                 Ok(found) => found,
                 Err(error) => return Ok(Err(error)),
             };
-            let document = document(row, first, key, now)?;
+            let document = document(row, first, key, now, |body| bodies.copy(body))?;
             let place = || position(row, first + 4, &kinds, document.key.clone());
             if found.documents.is_empty() {
                 found.first = Some(place()?);
