@@ -10,6 +10,7 @@ use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{Body, Key, RawDocument, Timestamp, Version, WriteId};
 use strongroom_core::query::SourceFilter;
 
+use crate::bodies::Bodies;
 use crate::error::{Phase, map_in};
 use crate::statements::Statements;
 
@@ -86,31 +87,40 @@ pub(crate) fn get_one(
     }
     let mut rows = get.raw_query();
     rows.next()?
-        .map(|row| document(row, 0, key.clone(), now, Bytes::copy_from_slice))
+        .map(|row| document(row, key.clone(), now))
         .transpose()
 }
 
-/// The document in the columns version, write id, time of writing and body, which is copied once.
-pub(crate) fn document(
+/// The document in the columns of the statement `get`: version, write id, time of writing and
+/// body.
+fn document(row: &Row<'_>, key: Key, now: Timestamp) -> rusqlite::Result<RawDocument> {
+    let body = Bytes::copy_from_slice(text(row, 3)?);
+    let mut document = RawDocument::new(key, version(row, 0)?, Body::from_trusted(body));
+    if let ValueRef::Blob(bytes) = row.get_ref(1)?
+        && let Ok(bytes) = bytes.try_into()
+    {
+        document = document.with_write_id(WriteId::from_bytes(bytes));
+    }
+    if let Ok(written_at) = Timestamp::from_millis(integer(row, 2)?) {
+        document = document.with_age(now.saturating_since(written_at));
+    }
+    Ok(document)
+}
+
+/// The document in the columns version and body of a search. Who wrote it and when only matters
+/// to whoever asks for it by its key.
+pub(crate) fn hit(
     row: &Row<'_>,
     first: usize,
     key: Key,
-    now: Timestamp,
-    copy: impl FnOnce(&[u8]) -> Bytes,
+    bodies: &mut Bodies,
 ) -> rusqlite::Result<RawDocument> {
-    let version = version(row, first)?;
-    let body = copy(text(row, first + 3)?);
-    let mut document = RawDocument::new(key, version, Body::from_trusted(body));
-    // Set in place: every document of every page comes by here, and moving one is a copy.
-    if let ValueRef::Blob(bytes) = row.get_ref(first + 1)?
-        && let Ok(bytes) = bytes.try_into()
-    {
-        document.write_id = Some(WriteId::from_bytes(bytes));
-    }
-    if let Ok(written_at) = Timestamp::from_millis(integer(row, first + 2)?) {
-        document.age = Some(now.saturating_since(written_at));
-    }
-    Ok(document)
+    let body = bodies.copy(text(row, first + 1)?);
+    Ok(RawDocument::new(
+        key,
+        version(row, first)?,
+        Body::from_trusted(body),
+    ))
 }
 
 /// A whole number in a column.

@@ -15,8 +15,8 @@ use crate::param::{Param, Statement, Writer};
 
 /// Compiles groups.
 ///
-/// The columns of a row are: the id; in routed collections the routing; version, write id, time
-/// of writing and body; then the value of the group, the document's number within it, and the
+/// The columns of a row are: the id; in routed collections the routing; version and
+/// body; then the value of the group, the document's number within it, and the
 /// number of the group. The rows come group by group, in order. There are rows of one more group
 /// than asked for if another follows.
 ///
@@ -38,7 +38,7 @@ pub fn group(dialect: &dyn Dialect, request: &GroupRequest) -> Result<Statement>
     let routing = if model.is_routed() { ", d.routing" } else { "" };
     let mut sql = Writer::new(dialect);
     sql.text("SELECT ").text(column("id")).text(routing);
-    for name in ["version", "write_id", "written_at", "body"] {
+    for name in ["version", "body"] {
         sql.text(", ").text(column(name));
     }
     let number = match request.ranking {
@@ -140,7 +140,7 @@ mod tests {
         let numbered = group(&Sqlite, &request).unwrap();
         assert_eq!(
             numbered.sql,
-            "SELECT d.id, d.routing, d.version, d.write_id, d.written_at, d.body, m.g, m.n, m.p \
+            "SELECT d.id, d.routing, d.version, d.body, m.g, m.n, m.p \
              FROM (SELECT m.id, m.routing, m.g, m.n, dense_rank() OVER (ORDER BY m.g) AS p \
              FROM (SELECT d.id, d.routing, d.g, row_number() OVER (PARTITION BY d.g \
              ORDER BY s0 DESC NULLS LAST, d.id ASC, d.routing ASC) AS n \

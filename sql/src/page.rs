@@ -20,8 +20,8 @@ use crate::param::{Param, Statement, Writer};
 /// Compiles one page. The rows of a page that is asked for backwards come from its place on
 /// backwards: the adapter turns them around.
 ///
-/// The columns of a row are: the id; in routed collections the routing; version, write id, time
-/// of writing and body; then one column for each sort key on a field, in order. There is one row
+/// The columns of a row are: the id; in routed collections the routing; version and
+/// body; then one column for each sort key on a field, in order. There is one row
 /// more than the page's limit if another page follows.
 ///
 /// # Errors
@@ -73,7 +73,7 @@ fn rows(sql: &mut Writer<'_>, request: &FindRequest, keys: &[SortKey]) -> Result
     if model.is_routed() {
         sql.text(", d.routing");
     }
-    sql.text(", d.version, d.write_id, d.written_at, d.body");
+    sql.text(", d.version, d.body");
     let fields = keys.iter().filter(|key| key.is_field());
     for (at, key) in fields.enumerate() {
         sql.text(format!(", {} AS s{at}", key.expression));

@@ -15,7 +15,7 @@ use crate::param::{Statement, Writer};
 /// Compiles a scan.
 ///
 /// The columns of a row are those of [`find`](crate::find): the id; in routed collections the
-/// routing; version, write id, time of writing and body; then one column for each sort key on a
+/// routing; version and body; then one column for each sort key on a
 /// field.
 ///
 /// # Errors
@@ -30,7 +30,7 @@ pub fn scan(dialect: &dyn Dialect, request: &ScanRequest) -> Result<Statement> {
     if model.is_routed() {
         sql.text(", ").text(column("routing"));
     }
-    for name in ["version", "write_id", "written_at", "body"] {
+    for name in ["version", "body"] {
         sql.text(", ").text(column(name));
     }
     for (at, key) in keys.iter().filter(|key| key.is_field()).enumerate() {

@@ -228,7 +228,7 @@ fn pages_begin_behind_a_position() {
 [Text("ada")]
 "#);
     insta::assert_snapshot!(page(vec![asc()], vec![Some("m".into())]), @r#"
-d."f:name" >= ?1 AND (d."f:name" > ?2 OR (d."f:name" = ?3 AND (d.id > ?4))) UNION ALL SELECT d.id, d.version, d.write_id, d.written_at, d.body, d."f:name" AS s0 FROM "users" AS d WHERE TRUE AND d."f:name" IS NULL) AS d ORDER BY s0 ASC NULLS LAST, d.id ASC LIMIT 51
+d."f:name" >= ?1 AND (d."f:name" > ?2 OR (d."f:name" = ?3 AND (d.id > ?4))) UNION ALL SELECT d.id, d.version, d.body, d."f:name" AS s0 FROM "users" AS d WHERE TRUE AND d."f:name" IS NULL) AS d ORDER BY s0 ASC NULLS LAST, d.id ASC LIMIT 51
 [Text("m"), Text("m"), Text("m"), Text("ada")]
 "#);
     insta::assert_snapshot!(page(vec![asc()], vec![None]), @r#"
@@ -236,7 +236,7 @@ d."f:name" IS NULL AND (d.id > ?1) ORDER BY s0 ASC NULLS LAST, d.id ASC LIMIT 51
 [Text("ada")]
 "#);
     insta::assert_snapshot!(page(vec![asc().missing_first()], vec![None]), @r#"
-d."f:name" IS NULL AND (d.id > ?1) UNION ALL SELECT d.id, d.version, d.write_id, d.written_at, d.body, d."f:name" AS s0 FROM "users" AS d WHERE TRUE AND d."f:name" IS NOT NULL) AS d ORDER BY s0 ASC NULLS FIRST, d.id ASC LIMIT 51
+d."f:name" IS NULL AND (d.id > ?1) UNION ALL SELECT d.id, d.version, d.body, d."f:name" AS s0 FROM "users" AS d WHERE TRUE AND d."f:name" IS NOT NULL) AS d ORDER BY s0 ASC NULLS FIRST, d.id ASC LIMIT 51
 [Text("ada")]
 "#);
     insta::assert_snapshot!(
@@ -253,7 +253,7 @@ fn whole_statements() {
     request.sort = vec![Sort::descending("tags".parse().unwrap())];
     request.offset = 7;
     insta::assert_snapshot!(show(find(&Sqlite, &request).unwrap()), @r#"
-SELECT d.id, d.version, d.write_id, d.written_at, d.body, strongroom_greatest(d.body, 'tags', 'keyword') AS s0 FROM "users" AS d WHERE EXISTS (SELECT 1 FROM json_each(strongroom_values(d.body, 'tags', 'keyword')) AS v WHERE v.value = ?1) ORDER BY s0 DESC NULLS LAST, d.id ASC LIMIT 51 OFFSET ?2
+SELECT d.id, d.version, d.body, strongroom_greatest(d.body, 'tags', 'keyword') AS s0 FROM "users" AS d WHERE EXISTS (SELECT 1 FROM json_each(strongroom_values(d.body, 'tags', 'keyword')) AS v WHERE v.value = ?1) ORDER BY s0 DESC NULLS LAST, d.id ASC LIMIT 51 OFFSET ?2
 [Text("x"), Integer(7)]
 "#);
 }

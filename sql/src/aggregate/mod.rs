@@ -119,8 +119,8 @@ enum What<'r> {
 pub enum RowForm {
     /// This many columns of single values, for [`Answer::values`].
     Values(usize),
-    /// Documents, for [`Answer::document`]: the id; in routed collections the routing; version,
-    /// write id, time of writing and body. Where `keyed`, the key of the bucket follows.
+    /// Documents, for [`Answer::document`]: the id; in routed collections the routing; version
+    /// and body. Where `keyed`, the key of the bucket follows.
     Documents {
         /// Whether a key follows.
         keyed: bool,
@@ -396,7 +396,7 @@ impl<'r> Compiler<'_, 'r> {
         if routing {
             sql.text(", ").text(column("routing"));
         }
-        for name in ["version", "write_id", "written_at", "body"] {
+        for name in ["version", "body"] {
             sql.text(", ").text(column(name));
         }
         sql.text(", h.g FROM (SELECT d.id AS id");
