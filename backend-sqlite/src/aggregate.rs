@@ -1,17 +1,14 @@
 //! Aggregations, on a connection.
 
-use std::sync::Arc;
-
 use rusqlite::Connection;
-use strongroom_core::clock::Clock;
 use strongroom_core::error::Result;
-use strongroom_core::model::Timestamp;
 use strongroom_core::store::{AggregateReply, AggregateRequest};
 use strongroom_sql::Sqlite;
 use strongroom_sql::aggregate::{Answer, Plan, RowForm, Step};
 
+use crate::bodies::Bodies;
 use crate::error::{Phase, map_in};
-use crate::load::{begin_read, document, end_read};
+use crate::load::{begin_read, end_read, hit};
 use crate::search::{key, scalar, with_prepared};
 
 /// Computes all aggregations of a request in one state of the data.
@@ -22,7 +19,6 @@ use crate::search::{key, scalar, with_prepared};
 pub(crate) fn aggregate(
     connection: &Connection,
     request: &AggregateRequest,
-    clock: &Arc<dyn Clock>,
 ) -> Result<AggregateReply> {
     let failed = |e| map_in(e, Phase::Before, request.model.name());
     let plan = strongroom_sql::aggregate(&Sqlite, request)?;
@@ -30,7 +26,7 @@ pub(crate) fn aggregate(
     if alone {
         begin_read(connection).map_err(failed)?;
     }
-    let answer = answer(connection, request, &plan, clock.now());
+    let answer = answer(connection, request, &plan);
     if alone {
         end_read(connection).map_err(failed)?;
     }
@@ -41,11 +37,10 @@ fn answer<'r>(
     connection: &Connection,
     request: &AggregateRequest,
     plan: &Plan<'r>,
-    now: Timestamp,
 ) -> Result<Answer<'r>> {
     let mut answer = plan.answer();
     for step in plan.steps() {
-        take(connection, request, step, &mut answer, now)?;
+        take(connection, request, step, &mut answer)?;
     }
     Ok(answer)
 }
@@ -56,9 +51,9 @@ fn take<'r>(
     request: &AggregateRequest,
     step: &Step<'r>,
     answer: &mut Answer<'r>,
-    now: Timestamp,
 ) -> Result<()> {
     let routed = request.model.is_routed();
+    let mut bodies = Bodies::default();
     with_prepared(connection, step.statement(), |prepared| {
         let mut rows = prepared.raw_query();
         while let Some(row) = rows.next()? {
@@ -70,9 +65,9 @@ fn take<'r>(
                 }
                 RowForm::Documents { keyed } => match key(row, routed) {
                     Ok((key, first)) => {
-                        let document = document(row, first, key, now)?;
+                        let document = hit(row, first, key, &mut bodies)?;
                         let bucket = if keyed {
-                            scalar(row.get_ref(first + 4)?)
+                            scalar(row.get_ref(first + 2)?)
                         } else {
                             None
                         };

@@ -1,17 +1,15 @@
 //! The first documents of each group, on a connection.
 
-use std::sync::Arc;
-
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use strongroom_core::clock::Clock;
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{Kind, Scalar};
 use strongroom_core::store::{Group, GroupRequest, Groups, MAX_PAGE, Ranked};
 use strongroom_sql::Sqlite;
 
+use crate::bodies::Bodies;
 use crate::error::{Phase, map_in};
-use crate::load::document;
+use crate::load::hit;
 use crate::search::{key, scalar, with_prepared};
 
 /// Finds the groups, by one statement.
@@ -19,17 +17,13 @@ use crate::search::{key, scalar, with_prepared};
 /// # Errors
 ///
 /// `Invalid` if ties make more documents than a page may have.
-pub(crate) fn group(
-    connection: &Connection,
-    request: &GroupRequest,
-    clock: &Arc<dyn Clock>,
-) -> Result<Groups> {
+pub(crate) fn group(connection: &Connection, request: &GroupRequest) -> Result<Groups> {
     let statement = strongroom_sql::group(&Sqlite, request)?;
     let kind = request.model.require(&request.by)?.kind;
     let wanted = i64::try_from(request.groups).unwrap_or(i64::MAX);
-    let now = clock.now();
     let mut groups: Vec<Group> = Vec::new();
     let mut documents = 0;
+    let mut bodies = Bodies::default();
     let more = with_prepared(connection, &statement, |prepared| {
         let mut rows = prepared.raw_query();
         let mut current = 0;
@@ -38,13 +32,13 @@ pub(crate) fn group(
                 Ok(found) => found,
                 Err(error) => return Ok(Err(error)),
             };
-            let number: i64 = row.get(first + 6)?;
+            let number: i64 = row.get(first + 4)?;
             if number > wanted {
                 return Ok(Ok(true));
             }
             if number != current {
                 current = number;
-                let Some(value) = value(row.get_ref(first + 4)?, kind) else {
+                let Some(value) = value(row.get_ref(first + 2)?, kind) else {
                     return Ok(Err(Error::internal("a group has no value")));
                 };
                 groups.push(Group::new(value, Vec::new()));
@@ -55,14 +49,14 @@ pub(crate) fn group(
                     "ties make groups of more than {MAX_PAGE} documents in all"
                 ))));
             }
-            let mut document = document(row, first, key, now)?;
+            let mut document = hit(row, first, key, &mut bodies)?;
             if !request.source.is_all() {
                 match request.source.apply(&document.body) {
                     Ok(body) => document.body = body,
                     Err(error) => return Ok(Err(error)),
                 }
             }
-            let rank = row.get::<_, i64>(first + 5)?.unsigned_abs();
+            let rank = row.get::<_, i64>(first + 3)?.unsigned_abs();
             if let Some(group) = groups.last_mut() {
                 group.documents.push(Ranked::new(rank, document));
             }

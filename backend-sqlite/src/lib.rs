@@ -16,6 +16,7 @@
 //! [`store`]: strongroom_core::store
 
 mod aggregate;
+mod bodies;
 mod buckets;
 mod bulk;
 mod computed;

@@ -10,6 +10,7 @@ use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{Body, Key, RawDocument, Timestamp, Version, WriteId};
 use strongroom_core::query::SourceFilter;
 
+use crate::bodies::Bodies;
 use crate::error::{Phase, map_in};
 use crate::statements::Statements;
 
@@ -86,43 +87,62 @@ pub(crate) fn get_one(
     }
     let mut rows = get.raw_query();
     rows.next()?
-        .map(|row| document(row, 0, key.clone(), now))
+        .map(|row| document(row, key.clone(), now))
         .transpose()
 }
 
-/// The document in the columns version, write id, time of writing and body.
-pub(crate) fn document(
-    row: &Row<'_>,
-    first: usize,
-    key: Key,
-    now: Timestamp,
-) -> rusqlite::Result<RawDocument> {
-    let version = version(row, first)?;
-    let mut document = RawDocument::new(key, version, Body::from_trusted(text(row, first + 3)?));
-    if let ValueRef::Blob(bytes) = row.get_ref(first + 1)?
+/// The document in the columns of the statement `get`: version, write id, time of writing and
+/// body.
+fn document(row: &Row<'_>, key: Key, now: Timestamp) -> rusqlite::Result<RawDocument> {
+    let body = Bytes::copy_from_slice(text(row, 3)?);
+    let mut document = RawDocument::new(key, version(row, 0)?, Body::from_trusted(body));
+    if let ValueRef::Blob(bytes) = row.get_ref(1)?
         && let Ok(bytes) = bytes.try_into()
     {
         document = document.with_write_id(WriteId::from_bytes(bytes));
     }
-    let written_at: i64 = row.get(first + 2)?;
-    if let Ok(written_at) = Timestamp::from_millis(written_at) {
+    if let Ok(written_at) = Timestamp::from_millis(integer(row, 2)?) {
         document = document.with_age(now.saturating_since(written_at));
     }
     Ok(document)
 }
 
+/// The document in the columns version and body of a search. Who wrote it and when only matters
+/// to whoever asks for it by its key.
+pub(crate) fn hit(
+    row: &Row<'_>,
+    first: usize,
+    key: Key,
+    bodies: &mut Bodies,
+) -> rusqlite::Result<RawDocument> {
+    let body = bodies.copy(text(row, first + 1)?);
+    Ok(RawDocument::new(
+        key,
+        version(row, first)?,
+        Body::from_trusted(body),
+    ))
+}
+
+/// A whole number in a column.
+fn integer(row: &Row<'_>, column: usize) -> rusqlite::Result<i64> {
+    match row.get_ref(column)? {
+        ValueRef::Integer(number) => Ok(number),
+        _ => row.get(column),
+    }
+}
+
 /// The version in a column.
 pub(crate) fn version(row: &Row<'_>, column: usize) -> rusqlite::Result<Version> {
-    let counter: i64 = row.get(column)?;
+    let counter = integer(row, column)?;
     Version::from_counter(counter).map_err(|e: Error| {
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Integer, e.into())
     })
 }
 
-/// The bytes of a text column, copied once.
-fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
+/// The bytes of a text column.
+fn text<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<&'r [u8]> {
     match row.get_ref(column)? {
-        ValueRef::Text(bytes) => Ok(Bytes::copy_from_slice(bytes)),
+        ValueRef::Text(bytes) => Ok(bytes),
         other => Err(rusqlite::Error::InvalidColumnType(
             column,
             "body".to_owned(),

@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use strongroom_core::clock::Clock;
 use strongroom_core::error::{Error, ErrorKind, Operation, Result};
 use strongroom_core::model::{CollectionName, RawDocument};
 use strongroom_core::store::{Scan, ScanRequest};
@@ -24,9 +23,10 @@ use strongroom_sql::{Sqlite, Statement};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::bodies::Bodies;
 use crate::connection::{self, Role};
 use crate::error::{Phase, map, map_in};
-use crate::load::{begin_read, document};
+use crate::load::{begin_read, hit};
 use crate::options::SqliteOptions;
 use crate::pool::steps_between_looks;
 use crate::search::{key, with_prepared};
@@ -229,14 +229,13 @@ impl Reading {
     }
 
     fn read(&self, connection: &Connection, statement: &Statement) -> Result<()> {
-        let clock = &self.options.clock;
         with_prepared(connection, statement, |prepared| {
             let mut rows = prepared.raw_query();
             loop {
                 if !self.wait_for_room() {
                     return Ok(Err(cancelled()));
                 }
-                let piece = match next_piece(&mut rows, &self.request, clock.as_ref())? {
+                let piece = match next_piece(&mut rows, &self.request)? {
                     Ok(piece) => piece,
                     Err(error) => return Ok(Err(error)),
                 };
@@ -268,9 +267,8 @@ impl Reading {
 fn next_piece(
     rows: &mut rusqlite::Rows<'_>,
     request: &ScanRequest,
-    clock: &dyn Clock,
 ) -> rusqlite::Result<Result<Vec<RawDocument>>> {
-    let now = clock.now();
+    let mut bodies = Bodies::default();
     let mut piece = Vec::with_capacity(request.batch.min(1_000));
     while piece.len() < request.batch {
         let Some(row) = rows.next()? else { break };
@@ -278,7 +276,7 @@ fn next_piece(
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
-        let mut document = document(row, first, key, now)?;
+        let mut document = hit(row, first, key, &mut bodies)?;
         if !request.source.is_all() {
             match request.source.apply(&document.body) {
                 Ok(body) => document.body = body,
@@ -294,14 +292,13 @@ fn next_piece(
 pub(crate) fn collect(
     connection: &Connection,
     request: &ScanRequest,
-    clock: &Arc<dyn Clock>,
 ) -> Result<VecDeque<RawDocument>> {
     let statement = strongroom_sql::scan(&Sqlite, request)?;
     let mut found = VecDeque::new();
     with_prepared(connection, &statement, |prepared| {
         let mut rows = prepared.raw_query();
         loop {
-            match next_piece(&mut rows, request, clock.as_ref())? {
+            match next_piece(&mut rows, request)? {
                 Ok(piece) if piece.is_empty() => return Ok(Ok(())),
                 Ok(piece) => found.extend(piece),
                 Err(error) => return Ok(Err(error)),

@@ -1,35 +1,29 @@
 //! Finding and counting, on a connection.
 
-use std::sync::Arc;
-
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, Statement as Prepared, ToSql};
-use strongroom_core::clock::Clock;
 use strongroom_core::error::{Error, Result};
-use strongroom_core::model::{Key, Kind, Model, RawDocument, Scalar, Timestamp};
+use strongroom_core::model::{Key, Kind, Model, RawDocument, Scalar};
 use strongroom_core::query::{Position, SortTarget};
 use strongroom_core::store::{CountRequest, FindRequest, Page, Total, TotalCount};
 use strongroom_sql::{Param, Sqlite, Statement};
 
+use crate::bodies::Bodies;
 use crate::error::{Phase, map_in};
-use crate::load::{begin_read, document, end_read};
+use crate::load::{begin_read, end_read, hit};
 
 /// Statements with more values than this are not kept prepared: the next will have another number.
 const MAX_CACHED_PARAMS: usize = 64;
 
 /// Finds one page, and counts if asked, in one state of the data.
-pub(crate) fn find(
-    connection: &Connection,
-    request: &FindRequest,
-    clock: &Arc<dyn Clock>,
-) -> Result<Page> {
+pub(crate) fn find(connection: &Connection, request: &FindRequest) -> Result<Page> {
     let failed = |e| map_in(e, Phase::Before, request.model.name());
     let statement = strongroom_sql::find(&Sqlite, request)?;
     let alone = request.total != Total::None && connection.is_autocommit();
     if alone {
         begin_read(connection).map_err(failed)?;
     }
-    let page = page(connection, request, &statement, clock.now());
+    let page = page(connection, request, &statement);
     let total = page.is_ok().then(|| total(connection, request));
     if alone {
         end_read(connection).map_err(failed)?;
@@ -91,14 +85,10 @@ struct Found {
     more: bool,
 }
 
-fn page(
-    connection: &Connection,
-    request: &FindRequest,
-    statement: &Statement,
-    now: Timestamp,
-) -> Result<Found> {
+fn page(connection: &Connection, request: &FindRequest, statement: &Statement) -> Result<Found> {
     let failed = |e| map_in(e, Phase::Before, request.model.name());
     let kinds = sort_kinds(&request.model, request)?;
+    let mut bodies = Bodies::default();
     let mut found = Found {
         documents: Vec::with_capacity(request.limit.min(1_000)),
         first: None,
@@ -116,8 +106,8 @@ fn page(
                 Ok(found) => found,
                 Err(error) => return Ok(Err(error)),
             };
-            let document = document(row, first, key, now)?;
-            let place = || position(row, first + 4, &kinds, document.key.clone());
+            let document = hit(row, first, key, &mut bodies)?;
+            let place = || position(row, first + 2, &kinds, document.key.clone());
             if found.documents.is_empty() {
                 found.first = Some(place()?);
             }

@@ -120,10 +120,10 @@ impl Shared {
         if self.readers.is_some() {
             return self.scans.open(&self.options, request).await;
         }
-        let (batch, clock) = (request.batch, self.options.clock.clone());
+        let batch = request.batch;
         let collection = request.model.name().clone();
         let found = self
-            .search(move |connection| scan::collect(connection, &request, &clock))
+            .search(move |connection| scan::collect(connection, &request))
             .await?;
         let desk = self.desk.clone();
         Ok(Box::new(CollectedScan::new(desk, collection, found, batch)))

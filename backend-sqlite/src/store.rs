@@ -193,9 +193,8 @@ impl Search for SqliteStore {
     async fn find(&self, request: FindRequest) -> Result<Page> {
         let model = request.model.clone();
         self.shared.statements.get(&model)?;
-        let clock = self.shared.options.clock.clone();
         self.shared
-            .search(move |connection| search::find(connection, &request, &clock))
+            .search(move |connection| search::find(connection, &request))
             .await
             .told(Operation::Find, model.name())
     }
@@ -212,9 +211,8 @@ impl Search for SqliteStore {
     async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
         let model = request.model.clone();
         self.shared.statements.get(&model)?;
-        let clock = self.shared.options.clock.clone();
         self.shared
-            .search(move |connection| aggregate::aggregate(connection, &request, &clock))
+            .search(move |connection| aggregate::aggregate(connection, &request))
             .await
             .told(Operation::Aggregate, model.name())
     }
@@ -222,9 +220,8 @@ impl Search for SqliteStore {
     async fn group(&self, request: GroupRequest) -> Result<Groups> {
         let model = request.model.clone();
         self.shared.statements.get(&model)?;
-        let clock = self.shared.options.clock.clone();
         self.shared
-            .search(move |connection| group::group(connection, &request, &clock))
+            .search(move |connection| group::group(connection, &request))
             .await
             .told(Operation::Group, model.name())
     }

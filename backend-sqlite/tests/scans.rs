@@ -18,8 +18,8 @@ use strongroom_core::patch::Patch;
 use strongroom_core::query::{Filter, Sort, SourceFilter};
 use strongroom_core::store::{
     BeginOptions, BulkItem, BulkRequest, CountRequest, EnsureRequest, ExplainRequest, FindRequest,
-    MatchingAction, MatchingRequest, Save, SaveRequest, Scan, ScanRequest, Search, Store, Total,
-    Transact, Write,
+    Load, LoadRequest, MatchingAction, MatchingRequest, Save, SaveRequest, Scan, ScanRequest,
+    Search, Store, Total, Transact, Write,
 };
 use strongroom_core::{Error, ErrorKind};
 use strongroom_sqlite::{SqliteOptions, SqliteStore, Synchronous};
@@ -312,7 +312,9 @@ async fn steps_write_each_match_once_even_if_it_matches_again() {
             let body: serde_json::Value = document.body.decode().unwrap();
             let wanted = if at < 5 { at } else { at + 1 };
             assert_eq!(body["n"], json!(wanted));
-            assert_eq!(document.write_id == Some(write_id), at >= 5);
+            let load = LoadRequest::new(model(), vec![document.key.clone()]);
+            let loaded = store.load(load).await.unwrap().pop().flatten().unwrap();
+            assert_eq!(loaded.write_id == Some(write_id), at >= 5);
         }
         let delete = step(Filter::lt("n", 100).unwrap(), MatchingAction::Delete, 100);
         let reply = store.write_matching(delete).await.unwrap();
@@ -370,7 +372,8 @@ async fn explanations_show_statements_values_and_plans() {
         panic!("{explained}");
     };
     assert!(page.text.starts_with("SELECT d.id, "), "{explained}");
-    assert_eq!(page.values, [Scalar::from(2), Scalar::from(51)]);
+    assert!(page.text.ends_with(" LIMIT 51"), "{explained}");
+    assert_eq!(page.values, [Scalar::from(2)]);
     assert!(page.plan[0].contains("numbers:i:n"), "{explained}");
     assert!(count.text.starts_with("SELECT count(*)"), "{explained}");
     let delete = step(Filter::all(), MatchingAction::Delete, 5);

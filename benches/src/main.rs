@@ -5,8 +5,10 @@
 //! the rounds' ratios, beside the line that the project holds.
 
 mod documents;
+mod flights;
 mod machine;
 mod measure;
+mod orders;
 mod sqlite;
 
 use clap::Parser;
@@ -26,10 +28,22 @@ struct Arguments {
     /// The folder for the databases; a temporary one by default.
     #[arg(long)]
     folder: Option<std::path::PathBuf>,
+    /// A file of flights, as a JSON array of `{"delay", "distance", "time"}`; by default 200,000
+    /// flights are made from a fixed seed.
+    #[arg(long)]
+    flights: Option<std::path::PathBuf>,
+    /// Runs one arm of the stream once, on the file that `--folder` names, and prints its memory.
+    #[arg(long, hide = true, requires = "folder")]
+    memory_of: Option<sqlite::streams::Arm>,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
+    if let (Some(arm), Some(file)) = (arguments.memory_of, &arguments.folder) {
+        let name = arguments.filter.unwrap_or_default();
+        println!("{}", sqlite::streams::measure_memory(arm, file, &name)?);
+        return Ok(());
+    }
     machine::print();
     let parent = arguments.folder.clone().unwrap_or_else(std::env::temp_dir);
     let folder = tempfile::tempdir_in(parent)?;
@@ -38,7 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         std::time::Duration::from_millis(arguments.millis),
         arguments.filter,
     );
-    sqlite::run(&mut report, folder.path())?;
+    sqlite::run(&mut report, folder.path(), arguments.flights.as_deref())?;
     report.print();
     Ok(())
 }

@@ -31,6 +31,7 @@ pub struct Report {
     length: Duration,
     filter: Option<String>,
     table: Table,
+    notes: Vec<String>,
 }
 
 impl Report {
@@ -51,6 +52,7 @@ impl Report {
             length,
             filter,
             table,
+            notes: Vec::new(),
         }
     }
 
@@ -87,6 +89,7 @@ impl Report {
         let middle = median(&mut ratios.clone());
         let spread = format!("{:.2}–{:.2}", ratios[0], ratios[ratios.len() - 1]);
         let show = |seconds: f64| match line {
+            Line::AtMost(_) if seconds >= 1e-2 => format!("{:.1} ms", seconds * 1e3),
             Line::AtMost(_) => format!("{:.2} µs", seconds * 1e6),
             Line::AtLeast(_) => format!("{:.0}/s", 1.0 / seconds),
         };
@@ -107,6 +110,11 @@ impl Report {
         ]);
     }
 
+    /// Adds a line to be printed below the table.
+    pub fn note(&mut self, line: String) {
+        self.notes.push(line);
+    }
+
     /// Prints the table.
     pub fn print(&self) {
         println!(
@@ -115,6 +123,9 @@ impl Report {
             self.length.as_millis()
         );
         println!("{}", self.table);
+        for note in &self.notes {
+            println!("{note}");
+        }
     }
 }
 

@@ -3,6 +3,10 @@
 //! A page after the first begins behind a position, not at an offset: the condition says which
 //! rows come after the position in the order of the sort keys, whose last ones are always the id
 //! and, in routed collections, the routing.
+//!
+//! Where the first sort key has an index, the page is read from it: the rows behind the position
+//! are at most two ranges of that index, those with a value and those without one, and each is a
+//! query of its own, because no index is searched for a condition that allows both.
 
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{Kind, Model, Routing, Scalar};
@@ -16,8 +20,8 @@ use crate::param::{Param, Statement, Writer};
 /// Compiles one page. The rows of a page that is asked for backwards come from its place on
 /// backwards: the adapter turns them around.
 ///
-/// The columns of a row are: the id; in routed collections the routing; version, write id, time
-/// of writing and body; then one column for each sort key on a field, in order. There is one row
+/// The columns of a row are: the id; in routed collections the routing; version and
+/// body; then one column for each sort key on a field, in order. There is one row
 /// more than the page's limit if another page follows.
 ///
 /// # Errors
@@ -31,36 +35,50 @@ pub fn find(dialect: &dyn Dialect, request: &FindRequest) -> Result<Statement> {
         keys.iter_mut().for_each(SortKey::reverse);
     }
     let mut sql = Writer::new(dialect);
-    sql.text("SELECT ").text(column("id"));
-    if model.is_routed() {
-        sql.text(", ").text(column("routing"));
-    }
-    for name in ["version", "write_id", "written_at", "body"] {
-        sql.text(", ").text(column(name));
-    }
-    let fields = keys.iter().filter(|key| key.is_field());
-    for (at, key) in fields.enumerate() {
-        sql.text(format!(", {} AS s{at}", key.expression));
-    }
-    from_where(&mut sql, model, &request.filter, request.routing.as_ref())?;
-    if let Some(cursor) = request.start.cursor() {
-        let position = cursor.position(
-            model.name(),
-            &request.filter,
-            &request.sort,
-            request.routing.as_ref(),
-        )?;
-        sql.text(" AND ");
-        after(&mut sql, model, &keys, position)?;
+    match request.start.cursor() {
+        None => rows(&mut sql, request, &keys)?,
+        Some(cursor) => {
+            let position = cursor.position(
+                model.name(),
+                &request.filter,
+                &request.sort,
+                request.routing.as_ref(),
+            )?;
+            let values = values(model, &keys, position)?;
+            match ranges(&keys, &values) {
+                (range, None) => behind(&mut sql, request, &keys, &values, range)?,
+                (range, Some(next)) => {
+                    sql.text("SELECT d.* FROM (");
+                    behind(&mut sql, request, &keys, &values, range)?;
+                    sql.text(" UNION ALL ");
+                    behind(&mut sql, request, &keys, &values, next)?;
+                    sql.text(") AS ").text(DOCUMENT);
+                }
+            }
+        }
     }
     order_by(&mut sql, &keys);
-    let one_more = i64::try_from(request.limit.saturating_add(1)).unwrap_or(i64::MAX);
-    sql.text(" LIMIT ").bind(one_more);
+    sql.limit(request.limit.saturating_add(1));
     if request.offset > 0 {
         let offset = i64::try_from(request.offset).unwrap_or(i64::MAX);
         sql.text(" OFFSET ").bind(offset);
     }
     sql.finish()
+}
+
+/// Writes the query of all rows of a page's question.
+fn rows(sql: &mut Writer<'_>, request: &FindRequest, keys: &[SortKey]) -> Result<()> {
+    let model = &*request.model;
+    sql.text("SELECT d.id");
+    if model.is_routed() {
+        sql.text(", d.routing");
+    }
+    sql.text(", d.version, d.body");
+    let fields = keys.iter().filter(|key| key.is_field());
+    for (at, key) in fields.enumerate() {
+        sql.text(format!(", {} AS s{at}", key.expression));
+    }
+    from_where(sql, model, &request.filter, request.routing.as_ref())
 }
 
 /// Compiles a count, of at most `at_most` documents where a bound is given.
@@ -85,8 +103,7 @@ pub fn count(
         request.routing.as_ref(),
     )?;
     if let Some(most) = at_most {
-        sql.text(" LIMIT ")
-            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        sql.limit(usize::try_from(most).unwrap_or(usize::MAX))
             .text(") AS matching");
     }
     sql.finish()
@@ -124,8 +141,11 @@ pub(crate) fn documents(
 }
 
 /// One key of the order.
+#[derive(Clone)]
 pub(crate) struct SortKey {
     pub(crate) expression: String,
+    /// Whether there is an index in its order.
+    indexed: bool,
     order: Order,
     /// `None` for what every document has.
     missing: Option<MissingValues>,
@@ -137,6 +157,7 @@ impl SortKey {
     fn column(name: &str, order: Order) -> Self {
         Self {
             expression: column(name),
+            indexed: false,
             order,
             missing: None,
             kind: None,
@@ -178,6 +199,7 @@ pub(crate) fn sort_keys(
                     } else {
                         dialect.value(field)
                     },
+                    indexed: field.indexed && !field.many,
                     order: sort.order,
                     missing: Some(sort.missing),
                     kind: Some(field.kind),
@@ -211,14 +233,84 @@ pub(crate) fn order_by(sql: &mut Writer<'_>, keys: &[SortKey]) {
     }
 }
 
-/// Writes the condition that a row comes after the position: it comes after by the first key, or
-/// is level by the first key and comes after by the rest.
-pub(crate) fn after(
+/// Rows behind a position, in one stretch of the first key's order.
+#[derive(Clone, Copy)]
+enum Range {
+    /// All of them, wherever they are in it.
+    Anywhere,
+    /// Those whose first key has a value, the position's being one.
+    FromValue,
+    /// Those without a value, level with the position.
+    LevelMissing,
+    /// All that have a value.
+    Present,
+    /// All without a value.
+    Missing,
+}
+
+/// The ranges of the first key's index in which the rows behind the position lie, in order.
+fn ranges(keys: &[SortKey], values: &[Option<Param>]) -> (Range, Option<Range>) {
+    let (Some(key), Some(value)) = (keys.first(), values.first()) else {
+        return (Range::Anywhere, None);
+    };
+    let last = key.missing == Some(MissingValues::Last);
+    match value {
+        _ if !key.indexed => (Range::Anywhere, None),
+        Some(_) => (Range::FromValue, last.then_some(Range::Missing)),
+        None => (Range::LevelMissing, (!last).then_some(Range::Present)),
+    }
+}
+
+/// Writes the query of the rows behind the position that lie in a range.
+fn behind(
     sql: &mut Writer<'_>,
+    request: &FindRequest,
+    keys: &[SortKey],
+    values: &[Option<Param>],
+    range: Range,
+) -> Result<()> {
+    rows(sql, request, keys)?;
+    sql.text(" AND ");
+    let (Some((key, rest)), Some((value, values_of_rest))) =
+        (keys.split_first(), values.split_first())
+    else {
+        return Err(Error::internal("a page has no order"));
+    };
+    match (range, value) {
+        (Range::FromValue, Some(value)) => {
+            let operator = match key.order {
+                Order::Ascending => " >= ",
+                Order::Descending => " <= ",
+            };
+            sql.text(&key.expression).text(operator).bind(value.clone());
+            sql.text(" AND ");
+            let mut keys = keys.to_vec();
+            if let Some(key) = keys.first_mut() {
+                key.missing = None;
+            }
+            after(sql, &keys, values);
+        }
+        (Range::LevelMissing, _) => {
+            sql.text(&key.expression).text(" IS NULL AND ");
+            after(sql, rest, values_of_rest);
+        }
+        (Range::Present, _) => {
+            sql.text(&key.expression).text(" IS NOT NULL");
+        }
+        (Range::Missing, _) => {
+            sql.text(&key.expression).text(" IS NULL");
+        }
+        _ => after(sql, keys, values),
+    }
+    Ok(())
+}
+
+/// The position's value for each key.
+pub(crate) fn values(
     model: &Model,
     keys: &[SortKey],
     position: &Position,
-) -> Result<()> {
+) -> Result<Vec<Option<Param>>> {
     let foreign = || Error::invalid("cursor does not fit the query's sort keys");
     let mut values = Vec::with_capacity(keys.len());
     for (at, key) in keys.iter().enumerate() {
@@ -241,8 +333,14 @@ pub(crate) fn after(
     if model.is_routed() != position.key.routing().is_some() {
         return Err(foreign());
     }
+    Ok(values)
+}
+
+/// Writes the condition that a row comes after these values: it comes after by the first key, or
+/// is level by the first key and comes after by the rest.
+pub(crate) fn after(sql: &mut Writer<'_>, keys: &[SortKey], values: &[Option<Param>]) {
     let mut open = 0;
-    for (at, (key, value)) in keys.iter().zip(&values).enumerate() {
+    for (at, (key, value)) in keys.iter().zip(values).enumerate() {
         if at > 0 {
             sql.text(" OR (");
             level(sql, keys.get(at - 1), values.get(at - 1));
@@ -254,7 +352,6 @@ pub(crate) fn after(
         beyond(sql, key, value.as_ref());
     }
     sql.text(")".repeat(open));
-    Ok(())
 }
 
 fn level(sql: &mut Writer<'_>, key: Option<&SortKey>, value: Option<&Option<Param>>) {

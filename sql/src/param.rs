@@ -120,6 +120,13 @@ impl<'d> Writer<'d> {
         self
     }
 
+    /// Adds a limit, as a number in the text. SQLite plans by the limit: it would prepare a
+    /// statement with a bound one anew each time that it is bound. Few limits are in use.
+    pub(crate) fn limit(&mut self, most: usize) -> &mut Self {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.text(format!(" LIMIT {most}"))
+    }
+
     /// The statement.
     ///
     /// # Errors

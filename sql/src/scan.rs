@@ -9,14 +9,13 @@ use strongroom_core::query::Position;
 use strongroom_core::store::{MatchingRequest, ScanRequest};
 
 use crate::dialect::Dialect;
-use crate::page::{after, column, from_where, order_by, sort_keys};
+use crate::page::{after, column, from_where, order_by, sort_keys, values};
 use crate::param::{Statement, Writer};
 
 /// Compiles a scan.
 ///
 /// The columns of a row are those of [`find`](crate::find): the id; in routed collections the
-/// routing; version, write id, time of writing and body; then one column for each sort key on a
-/// field.
+/// routing; version and body; then one column for each sort key on a field.
 ///
 /// # Errors
 ///
@@ -30,7 +29,7 @@ pub fn scan(dialect: &dyn Dialect, request: &ScanRequest) -> Result<Statement> {
     if model.is_routed() {
         sql.text(", ").text(column("routing"));
     }
-    for name in ["version", "write_id", "written_at", "body"] {
+    for name in ["version", "body"] {
         sql.text(", ").text(column(name));
     }
     for (at, key) in keys.iter().filter(|key| key.is_field()).enumerate() {
@@ -69,11 +68,10 @@ pub fn matching(dialect: &dyn Dialect, request: &MatchingRequest) -> Result<Stat
             key: key.clone(),
         };
         sql.text(" AND ");
-        after(&mut sql, model, &keys, &position)?;
+        after(&mut sql, &keys, &values(model, &keys, &position)?);
     }
     order_by(&mut sql, &keys);
-    let one_more = i64::try_from(request.limit.saturating_add(1)).unwrap_or(i64::MAX);
-    sql.text(" LIMIT ").bind(one_more);
+    sql.limit(request.limit.saturating_add(1));
     sql.finish()
 }
 
@@ -120,7 +118,7 @@ mod tests {
             statement.sql,
             "SELECT d.id, d.routing, d.version FROM \"users\" AS d WHERE TRUE AND \
              d.write_id <> ?1 AND (d.id > ?2 OR (d.id = ?3 AND (d.routing > ?4))) \
-             ORDER BY d.id ASC, d.routing ASC LIMIT ?5"
+             ORDER BY d.id ASC, d.routing ASC LIMIT 11"
         );
         let ada = || Param::from("ada");
         assert_eq!(
@@ -129,8 +127,7 @@ mod tests {
                 Param::from(request.write_id),
                 ada(),
                 ada(),
-                Param::from("eu"),
-                Param::Integer(11)
+                Param::from("eu")
             ]
         );
         // A key without a routing lies nowhere in a routed collection.

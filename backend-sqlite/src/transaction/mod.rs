@@ -210,10 +210,9 @@ impl Search for SqliteTransaction {
     async fn find(&self, request: FindRequest) -> Result<Page> {
         let model = request.model.clone();
         self.statements(&model)?;
-        let clock = self.session.shared.options.clock.clone();
         self.session
             .search(self.level, move |connection| {
-                search::find(connection, &request, &clock)
+                search::find(connection, &request)
             })
             .await
             .told(Operation::Find, model.name())
@@ -233,10 +232,9 @@ impl Search for SqliteTransaction {
     async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
         let model = request.model.clone();
         self.statements(&model)?;
-        let clock = self.session.shared.options.clock.clone();
         self.session
             .search(self.level, move |connection| {
-                aggregate::aggregate(connection, &request, &clock)
+                aggregate::aggregate(connection, &request)
             })
             .await
             .told(Operation::Aggregate, model.name())
@@ -245,10 +243,9 @@ impl Search for SqliteTransaction {
     async fn group(&self, request: GroupRequest) -> Result<Groups> {
         let model = request.model.clone();
         self.statements(&model)?;
-        let clock = self.session.shared.options.clock.clone();
         self.session
             .search(self.level, move |connection| {
-                group::group(connection, &request, &clock)
+                group::group(connection, &request)
             })
             .await
             .told(Operation::Group, model.name())

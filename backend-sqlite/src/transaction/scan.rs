@@ -62,8 +62,7 @@ impl TransactionScan {
     async fn page(&self, start: PageStart) -> Result<Page> {
         let mut request = self.request.clone();
         request.start = start;
-        let clock = self.session.shared.options.clock.clone();
-        let find = move |connection: &_| search::find(connection, &request, &clock);
+        let find = move |connection: &_| search::find(connection, &request);
         self.session.search(self.level, find).await
     }
 }

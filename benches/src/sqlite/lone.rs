@@ -15,7 +15,7 @@ use crate::measure::{Line, Report};
 const STRIDE: usize = 16;
 
 /// Places from 0 to `count`, one after another until the time is over.
-fn places(length: Duration, count: usize, next: &mut usize) -> impl Iterator<Item = usize> {
+pub fn places(length: Duration, count: usize, next: &mut usize) -> impl Iterator<Item = usize> {
     let end = Instant::now() + length;
     let mut done = 0;
     std::iter::from_fn(move || {

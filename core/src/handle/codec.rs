@@ -17,11 +17,14 @@ pub(crate) fn decode<T: Document>(
     body: &Body,
     selection: Option<&SourceFilter>,
 ) -> Result<T> {
-    let value = decode_view(body, selection)?;
-    if model.unknown_fields() == UnknownFields::Deny {
-        unknown::deny(body, &value)?;
+    let decoded = decode_view(body, selection);
+    if model.unknown_fields() == UnknownFields::Deny
+        && let Ok(value) = &decoded
+    {
+        unknown::deny(body, value)?;
     }
-    Ok(value)
+    // As it came: taking the value out and putting it back would copy it.
+    decoded
 }
 
 /// Decodes a body, or a part of one, into any type.
@@ -29,10 +32,12 @@ pub(crate) fn decode_view<V: DeserializeOwned>(
     body: &Body,
     selection: Option<&SourceFilter>,
 ) -> Result<V> {
-    body.decode().map_err(|error| match selection {
-        Some(_) if error.message().contains("missing field") => missing_in_selection(error),
-        _ => error,
-    })
+    match body.decode() {
+        Err(error) if selection.is_some() && error.message().contains("missing field") => {
+            Err(missing_in_selection(error))
+        }
+        decoded => decoded,
+    }
 }
 
 /// Says what to do about a field that a selection left out and the type demands.

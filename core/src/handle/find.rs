@@ -227,11 +227,11 @@ impl<T: Document> Find<T> {
     async fn page_of<R>(&self, limit: usize, read: Read<T, R>) -> Result<Page<T, R>> {
         let (model, selection) = self.collection.selected(Operation::Find)?;
         let found = self.raw_page(model, selection.as_ref(), limit).await?;
-        let documents = found
-            .documents
-            .into_iter()
-            .map(|document| read(&self.collection, model, document, selection.as_ref()))
-            .collect::<Result<Vec<_>>>()?;
+        // Collecting into a result would not know how many there are, and grow the list by steps.
+        let mut documents = Vec::with_capacity(found.documents.len());
+        for document in found.documents {
+            documents.push(read(&self.collection, model, document, selection.as_ref())?);
+        }
         let next = found.next.map(|cursor| self.at(PageStart::After(cursor)));
         let previous = found
             .previous

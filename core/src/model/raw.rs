@@ -14,9 +14,11 @@ pub struct RawDocument {
     pub version: Version,
     /// The body, or the selected part of it where the request had a source filter.
     pub body: Body,
-    /// The write that made this version, where the store keeps write ids with this document.
+    /// The write that made this version, where the store keeps write ids with this document. A load
+    /// tells it; searches, scans and groups may leave it out.
     pub write_id: Option<WriteId>,
     /// How long ago this version was written, by the store's own clock, where the store tells.
+    /// Searches, scans and groups may leave it out.
     /// It lets an unguarded write whose reply was lost be told from one that came before it.
     pub age: Option<Duration>,
 }

@@ -257,7 +257,7 @@ impl<'d, 'r> Compiler<'d, 'r> {
         if routing {
             sql.text(", ").text(column("routing"));
         }
-        for name in ["version", "write_id", "written_at", "body"] {
+        for name in ["version", "body"] {
             sql.text(", ").text(column(name));
         }
         sql.text(", h.g FROM (SELECT d.id AS id");
@@ -330,7 +330,6 @@ fn buckets(
         // One more tells that there are too many.
         _ => ("d.g ASC", MAX_BUCKETS + 1),
     };
-    sql.text(order).text(" LIMIT ");
-    sql.bind(i64::try_from(most).unwrap_or(i64::MAX));
+    sql.text(order).limit(most);
     Ok(())
 }

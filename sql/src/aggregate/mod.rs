@@ -115,8 +115,8 @@ enum What<'r> {
 pub enum RowForm {
     /// This many columns of single values, for [`Answer::values`].
     Values(usize),
-    /// Documents, for [`Answer::document`]: the id; in routed collections the routing; version,
-    /// write id, time of writing and body. Where `keyed`, the key of the bucket follows.
+    /// Documents, for [`Answer::document`]: the id; in routed collections the routing; version
+    /// and body. Where `keyed`, the key of the bucket follows.
     Documents {
         /// Whether a key follows.
         keyed: bool,

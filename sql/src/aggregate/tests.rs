@@ -88,8 +88,8 @@ SELECT count(DISTINCT d.x0) FROM (SELECT v.value AS x0 FROM (SELECT d.* FROM "sa
 #[test]
 fn an_index_that_holds_all_is_walked_alone() {
     insta::assert_snapshot!(check([("shops", terms("shop", named([])))]), @r#"
-SELECT d.g AS g, count(*) AS c, sum(count(*)) OVER () AS t FROM (SELECT d."f:shop" AS g FROM "sales" AS d WHERE TRUE) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1
-[Integer(3)]
+SELECT d.g AS g, count(*) AS c, sum(count(*)) OVER () AS t FROM (SELECT d."f:shop" AS g FROM "sales" AS d WHERE TRUE) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT 3
+[]
 "#);
     let shops = [(
         "shops",
@@ -122,12 +122,12 @@ fn buckets_hold_metrics_and_top_hits() {
         ("price", stats("price")),
         ("tags", Aggregation::Cardinality { field: path("tags") }),
     ])))]), @r#"
-SELECT d.g AS g, count(*) AS c, sum(count(*)) OVER () AS t, count(d.x0), min(d.x0), max(d.x0), total(d.x0) FROM (SELECT CASE json_type(d.body, '$."paid"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END AS g, CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS x0 FROM "sales" AS d WHERE TRUE LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1
-[Integer(3)]
-SELECT d.g, count(DISTINCT d.x0) FROM (SELECT CASE json_type(d.body, '$."paid"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END AS g, v.value AS x0 FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_values(d.body, 'tags', 'keyword')) AS v LIMIT -1) AS d WHERE d.g IS NOT NULL AND d.g IN (SELECT b.g FROM (SELECT d.g AS g, count(*) AS c FROM (SELECT CASE json_type(d.body, '$."paid"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END AS g FROM "sales" AS d WHERE TRUE LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1) AS b) GROUP BY d.g
-[Integer(3)]
-SELECT d.id, d.routing, d.version, d.write_id, d.written_at, d.body, h.g FROM (SELECT d.id AS id, d.routing AS routing, d.g AS g, row_number() OVER (PARTITION BY d.g ORDER BY s0 DESC NULLS LAST, d.id ASC, d.routing ASC) AS n FROM (SELECT CASE json_type(d.body, '$."paid"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END AS g, d.id AS id, d.routing AS routing, CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS s0 FROM "sales" AS d WHERE TRUE LIMIT -1) AS d WHERE d.g IS NOT NULL AND d.g IN (SELECT b.g FROM (SELECT d.g AS g, count(*) AS c FROM (SELECT CASE json_type(d.body, '$."paid"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END AS g FROM "sales" AS d WHERE TRUE LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1) AS b)) AS h JOIN "sales" AS d ON d.id = h.id AND d.routing = h.routing WHERE h.n <= ?2 ORDER BY h.g, h.n
-[Integer(3), Integer(2)]
+SELECT d.g AS g, count(*) AS c, sum(count(*)) OVER () AS t, count(d.x0), min(d.x0), max(d.x0), total(d.x0) FROM (SELECT CASE json_type(d.body, '$."paid"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END AS g, CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS x0 FROM "sales" AS d WHERE TRUE LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT 3
+[]
+SELECT d.g, count(DISTINCT d.x0) FROM (SELECT CASE json_type(d.body, '$."paid"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END AS g, v.value AS x0 FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_values(d.body, 'tags', 'keyword')) AS v LIMIT -1) AS d WHERE d.g IS NOT NULL AND d.g IN (SELECT b.g FROM (SELECT d.g AS g, count(*) AS c FROM (SELECT CASE json_type(d.body, '$."paid"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END AS g FROM "sales" AS d WHERE TRUE LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT 3) AS b) GROUP BY d.g
+[]
+SELECT d.id, d.routing, d.version, d.body, h.g FROM (SELECT d.id AS id, d.routing AS routing, d.g AS g, row_number() OVER (PARTITION BY d.g ORDER BY s0 DESC NULLS LAST, d.id ASC, d.routing ASC) AS n FROM (SELECT CASE json_type(d.body, '$."paid"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END AS g, d.id AS id, d.routing AS routing, CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS s0 FROM "sales" AS d WHERE TRUE LIMIT -1) AS d WHERE d.g IS NOT NULL AND d.g IN (SELECT b.g FROM (SELECT d.g AS g, count(*) AS c FROM (SELECT CASE json_type(d.body, '$."paid"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END AS g FROM "sales" AS d WHERE TRUE LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT 3) AS b)) AS h JOIN "sales" AS d ON d.id = h.id AND d.routing = h.routing WHERE h.n <= ?1 ORDER BY h.g, h.n
+[Integer(2)]
 "#);
     insta::assert_snapshot!(check([("some", Aggregation::Filter {
         filter: Filter::eq("paid", true).unwrap(),
@@ -135,25 +135,25 @@ SELECT d.id, d.routing, d.version, d.write_id, d.written_at, d.body, h.g FROM (S
     })]), @r#"
 SELECT count(*), total(d.x0) FROM (SELECT CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS x0 FROM "sales" AS d WHERE TRUE AND CASE json_type(d.body, '$."paid"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END = ?1 LIMIT -1) AS d
 [Boolean(true)]
-SELECT d.id, d.routing, d.version, d.write_id, d.written_at, d.body, CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS s0 FROM "sales" AS d WHERE (TRUE AND CASE json_type(d.body, '$."paid"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END = ?1) ORDER BY s0 DESC NULLS LAST, d.id ASC, d.routing ASC LIMIT ?2
-[Boolean(true), Integer(3)]
+SELECT d.id, d.routing, d.version, d.body, CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS s0 FROM "sales" AS d WHERE (TRUE AND CASE json_type(d.body, '$."paid"') WHEN 'true' THEN 1 WHEN 'false' THEN 0 END = ?1) ORDER BY s0 DESC NULLS LAST, d.id ASC, d.routing ASC LIMIT 3
+[Boolean(true)]
 "#);
 }
 
 #[test]
 fn a_document_counts_once_for_each_of_its_values() {
     insta::assert_snapshot!(check([("tags", terms("tags", named([])))]), @r#"
-SELECT d.g AS g, count(*) AS c, sum(count(*)) OVER () AS t FROM (SELECT v.value AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_distinct(d.body, 'tags', 'keyword')) AS v) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1
-[Integer(3)]
+SELECT d.g AS g, count(*) AS c, sum(count(*)) OVER () AS t FROM (SELECT v.value AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_distinct(d.body, 'tags', 'keyword')) AS v) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT 3
+[]
 "#);
     insta::assert_snapshot!(check([("tags", terms("tags", named([
         ("max", Aggregation::Max { field: path("parts.cost") }),
         ("sum", Aggregation::Sum { field: path("price") }),
     ])))]), @r#"
-SELECT d.g AS g, count(*) AS c, sum(count(*)) OVER () AS t, total(d.x0) FROM (SELECT v.value AS g, CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS x0 FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_distinct(d.body, 'tags', 'keyword')) AS v LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1
-[Integer(3)]
-SELECT d.g, max(d.x0) FROM (SELECT d.g AS g, v.value AS x0 FROM (SELECT v.value AS g, d.* FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_distinct(d.body, 'tags', 'keyword')) AS v) AS d, json_each(strongroom_values(d.body, 'parts.cost', 'integer')) AS v LIMIT -1) AS d WHERE d.g IS NOT NULL AND d.g IN (SELECT b.g FROM (SELECT d.g AS g, count(*) AS c FROM (SELECT v.value AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_distinct(d.body, 'tags', 'keyword')) AS v) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT ?1) AS b) GROUP BY d.g
-[Integer(3)]
+SELECT d.g AS g, count(*) AS c, sum(count(*)) OVER () AS t, total(d.x0) FROM (SELECT v.value AS g, CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS x0 FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_distinct(d.body, 'tags', 'keyword')) AS v LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT 3
+[]
+SELECT d.g, max(d.x0) FROM (SELECT d.g AS g, v.value AS x0 FROM (SELECT v.value AS g, d.* FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_distinct(d.body, 'tags', 'keyword')) AS v) AS d, json_each(strongroom_values(d.body, 'parts.cost', 'integer')) AS v LIMIT -1) AS d WHERE d.g IS NOT NULL AND d.g IN (SELECT b.g FROM (SELECT d.g AS g, count(*) AS c FROM (SELECT v.value AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_distinct(d.body, 'tags', 'keyword')) AS v) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY c DESC, d.g ASC LIMIT 3) AS b) GROUP BY d.g
+[]
 "#);
 }
 
@@ -170,23 +170,23 @@ fn histograms() {
         offset: 1.0,
         within: named([("max", Aggregation::Max { field: path("price") })]),
     })]), @r#"
-SELECT d.g AS g, count(*) AS c, max(d.x0) FROM (SELECT strongroom_histogram(d.v, ?1, ?2) AS g, d.v AS x0 FROM (SELECT CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS v FROM "sales" AS d WHERE TRUE LIMIT -1) AS d LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT ?3
-[Float(2.5), Float(1.0), Integer(10001)]
+SELECT d.g AS g, count(*) AS c, max(d.x0) FROM (SELECT strongroom_histogram(d.v, ?1, ?2) AS g, d.v AS x0 FROM (SELECT CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS v FROM "sales" AS d WHERE TRUE LIMIT -1) AS d LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT 10001
+[Float(2.5), Float(1.0)]
 "#);
     let week = DateInterval::Calendar(CalendarUnit::Week);
     insta::assert_snapshot!(check([("weeks", dates(week))]), @r#"
-SELECT d.g AS g, count(*) AS c FROM (SELECT CASE WHEN d.v BETWEEN -377705023201000 AND 253402207200000 THEN d.v - (d.v - 345600000) % ?1 - CASE WHEN (d.v - 345600000) % ?2 < 0 THEN ?3 ELSE 0 END END AS g FROM (SELECT CASE json_type(d.body, '$."at"') WHEN 'integer' THEN d.body ->> '$."at"' END AS v FROM "sales" AS d WHERE TRUE LIMIT -1) AS d LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT ?4
-[Integer(604800000), Integer(604800000), Integer(604800000), Integer(10001)]
+SELECT d.g AS g, count(*) AS c FROM (SELECT CASE WHEN d.v BETWEEN -377705023201000 AND 253402207200000 THEN d.v - (d.v - 345600000) % ?1 - CASE WHEN (d.v - 345600000) % ?2 < 0 THEN ?3 ELSE 0 END END AS g FROM (SELECT CASE json_type(d.body, '$."at"') WHEN 'integer' THEN d.body ->> '$."at"' END AS v FROM "sales" AS d WHERE TRUE LIMIT -1) AS d LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT 10001
+[Integer(604800000), Integer(604800000), Integer(604800000)]
 "#);
     let year = DateInterval::Calendar(CalendarUnit::Year);
     insta::assert_snapshot!(check([("years", dates(year))]), @r#"
-SELECT d.g AS g, count(*) AS c FROM (SELECT strongroom_date(d.v, 'year') AS g FROM (SELECT CASE json_type(d.body, '$."at"') WHEN 'integer' THEN d.body ->> '$."at"' END AS v FROM "sales" AS d WHERE TRUE LIMIT -1) AS d LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT ?1
-[Integer(10001)]
+SELECT d.g AS g, count(*) AS c FROM (SELECT strongroom_date(d.v, 'year') AS g FROM (SELECT CASE json_type(d.body, '$."at"') WHEN 'integer' THEN d.body ->> '$."at"' END AS v FROM "sales" AS d WHERE TRUE LIMIT -1) AS d LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT 10001
+[]
 "#);
     let fixed = DateInterval::Fixed { milliseconds: 7 };
     insta::assert_snapshot!(check([("fixed", dates(fixed))]), @r#"
-SELECT d.g AS g, count(*) AS c FROM (SELECT CASE WHEN d.v BETWEEN -377705023201000 AND 253402207200000 THEN d.v - d.v % ?1 - CASE WHEN d.v % ?2 < 0 THEN ?3 ELSE 0 END END AS g FROM (SELECT CASE json_type(d.body, '$."at"') WHEN 'integer' THEN d.body ->> '$."at"' END AS v FROM "sales" AS d WHERE TRUE LIMIT -1) AS d LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT ?4
-[Integer(7), Integer(7), Integer(7), Integer(10001)]
+SELECT d.g AS g, count(*) AS c FROM (SELECT CASE WHEN d.v BETWEEN -377705023201000 AND 253402207200000 THEN d.v - d.v % ?1 - CASE WHEN d.v % ?2 < 0 THEN ?3 ELSE 0 END END AS g FROM (SELECT CASE json_type(d.body, '$."at"') WHEN 'integer' THEN d.body ->> '$."at"' END AS v FROM "sales" AS d WHERE TRUE LIMIT -1) AS d LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT 10001
+[Integer(7), Integer(7), Integer(7)]
 "#);
 }
 
@@ -215,15 +215,15 @@ fn intervals_of_several_values_are_compared() {
         within,
     };
     insta::assert_snapshot!(check([("costs", costs(named([])))]), @r#"
-SELECT d.g AS g, count(*) AS c FROM (SELECT DISTINCT d.id AS id, d.routing AS routing, strongroom_histogram(v.value, ?1, ?2) AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_values(d.body, 'parts.cost', 'integer')) AS v) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT ?3
-[Float(10.0), Float(0.0), Integer(10001)]
+SELECT d.g AS g, count(*) AS c FROM (SELECT DISTINCT d.id AS id, d.routing AS routing, strongroom_histogram(v.value, ?1, ?2) AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_values(d.body, 'parts.cost', 'integer')) AS v) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT 10001
+[Float(10.0), Float(0.0)]
 "#);
     insta::assert_snapshot!(check([("costs", costs(named([
         ("sum", Aggregation::Sum { field: path("price") }),
         ("tags", Aggregation::Cardinality { field: path("tags") }),
     ])))]), @r#"
-SELECT d.g AS g, count(*) AS c, total(d.x0) FROM (SELECT k.g AS g, CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS x0 FROM (SELECT DISTINCT d.id AS id, d.routing AS routing, strongroom_histogram(v.value, ?1, ?2) AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_values(d.body, 'parts.cost', 'integer')) AS v) AS k JOIN "sales" AS d ON d.id = k.id AND d.routing = k.routing LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT ?3
-[Float(10.0), Float(0.0), Integer(10001)]
+SELECT d.g AS g, count(*) AS c, total(d.x0) FROM (SELECT k.g AS g, CASE WHEN json_type(d.body, '$."price"') IN ('integer', 'real') THEN d.body ->> '$."price"' END AS x0 FROM (SELECT DISTINCT d.id AS id, d.routing AS routing, strongroom_histogram(v.value, ?1, ?2) AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_values(d.body, 'parts.cost', 'integer')) AS v) AS k JOIN "sales" AS d ON d.id = k.id AND d.routing = k.routing LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY d.g ASC LIMIT 10001
+[Float(10.0), Float(0.0)]
 SELECT d.g, count(DISTINCT d.x0) FROM (SELECT k.g AS g, v.value AS x0 FROM (SELECT DISTINCT d.id AS id, d.routing AS routing, strongroom_histogram(v.value, ?1, ?2) AS g FROM (SELECT d.* FROM "sales" AS d WHERE TRUE) AS d, json_each(strongroom_values(d.body, 'parts.cost', 'integer')) AS v) AS k JOIN "sales" AS d ON d.id = k.id AND d.routing = k.routing, json_each(strongroom_values(d.body, 'tags', 'keyword')) AS v LIMIT -1) AS d WHERE d.g IS NOT NULL GROUP BY d.g
 [Float(10.0), Float(0.0)]
 "#);
