@@ -54,6 +54,7 @@ impl Product {
     pub(crate) fn capabilities(self) -> Capabilities {
         let mut can = Capabilities::new(self.name());
         can.search_lags = true;
+        can.gains_by_coalescing = true;
         can.backward_pages = true;
         can.text_search = true;
         can.nested_filters = true;

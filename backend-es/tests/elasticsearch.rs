@@ -30,4 +30,5 @@ impl Setup for Elasticsearch {
     }
 }
 
-suite!(Elasticsearch);
+// The store is handed out behind `Arc<dyn Store>` anyway.
+suite!(Elasticsearch, bare layered);

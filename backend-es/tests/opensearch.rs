@@ -30,4 +30,5 @@ impl Setup for OpenSearch {
     }
 }
 
-suite!(OpenSearch);
+// The store is handed out behind `Arc<dyn Store>` anyway.
+suite!(OpenSearch, bare layered);

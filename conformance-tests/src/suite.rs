@@ -10,26 +10,32 @@ pub fn case_names() -> impl Iterator<Item = &'static str> {
 ///
 /// The argument is an expression that makes the [`Setup`](crate::Setup); it is evaluated once for
 /// each case.
+///
+/// An adapter whose engine is slow can leave the form `dynamic` out, which differs from `bare` by a
+/// pointer: `suite!(setup, bare layered)`.
 #[macro_export]
 macro_rules! suite {
-    ($setup:expr $(,)?) => {
+    ($setup:expr, bare layered $(,)?) => {
         /// The cases on the store itself.
         mod bare {
             #[allow(unused_imports)]
             use super::*;
             $crate::__with_cases! { __tests ($setup) (Bare) }
         }
-        /// The cases on the store behind `Arc<dyn Store>`, used as a store.
-        mod dynamic {
-            #[allow(unused_imports)]
-            use super::*;
-            $crate::__with_cases! { __tests ($setup) (Dynamic) }
-        }
         /// The cases on the store under all layers.
         mod layered {
             #[allow(unused_imports)]
             use super::*;
             $crate::__with_cases! { __tests ($setup) (Layered) }
+        }
+    };
+    ($setup:expr $(,)?) => {
+        $crate::suite! { $setup, bare layered }
+        /// The cases on the store behind `Arc<dyn Store>`, used as a store.
+        mod dynamic {
+            #[allow(unused_imports)]
+            use super::*;
+            $crate::__with_cases! { __tests ($setup) (Dynamic) }
         }
     };
 }
