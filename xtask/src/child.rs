@@ -16,6 +16,9 @@ use rustix::process::{
 
 use crate::Result;
 
+/// How long a group that was asked to end may take before it is interrupted, and how long one that
+/// was killed may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a group may take to end by itself before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -104,15 +107,18 @@ pub(crate) fn run(command: &mut Command) -> Result<ExitStatus> {
 /// Asks groups to end, waits, and kills what is left after the grace period.
 pub(crate) fn stop_groups(leaders: &[i32]) {
     let mut left: Vec<Pid> = leaders.iter().filter_map(|id| Pid::from_raw(*id)).collect();
-    left.retain(|group| kill_process_group(*group, Signal::TERM).is_ok());
-    let deadline = Instant::now() + GRACE;
-    while !left.is_empty() && Instant::now() < deadline {
-        left.retain(|group| is_running(*group));
-        thread::sleep(Duration::from_millis(20));
-    }
-    for group in left {
-        // It can only fail if the group ended in this moment.
-        let _ = kill_process_group(group, Signal::KILL);
+    // PostgreSQL waits for its clients to leave when asked to end, and ends them when interrupted.
+    for (signal, patience) in [
+        (Signal::TERM, PATIENCE),
+        (Signal::INT, GRACE),
+        (Signal::KILL, PATIENCE),
+    ] {
+        left.retain(|group| kill_process_group(*group, signal).is_ok());
+        let deadline = Instant::now() + patience;
+        while !left.is_empty() && Instant::now() < deadline {
+            left.retain(|group| is_running(*group));
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

@@ -8,12 +8,15 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
+
+use super::catalogue::{self, Scale};
+use super::network::HeldPort;
 use super::place::Place;
-use super::recipe::{RECIPES, Recipe};
+use super::recipe::{Launch, Recipe};
 use super::state::{self, Process, Run, Server};
 use crate::Result;
 use crate::child::Group;
-use crate::workspace::Workspace;
 
 /// How long a server may take to be ready: a cold machine with busy cores is slow.
 const START_DEADLINE: Duration = Duration::from_secs(300);
@@ -34,11 +37,13 @@ struct Member {
     recipe: &'static dyn Recipe,
     folder: PathBuf,
     group: Group,
+    /// Held until the server is stopped or left to itself.
+    _port: Option<HeldPort>,
 }
 
-/// The servers that `up` started and that still run.
-pub(super) fn left_running(workspace: &Workspace) -> Vec<Server> {
-    state::runs(&workspace.target)
+/// The servers that `up` started and that still run, of those written down in a folder.
+pub(super) fn left_running(states: &Path) -> Vec<Server> {
+    state::runs(states)
         .into_iter()
         .filter(Run::is_left_running)
         .flat_map(|run| run.servers)
@@ -47,15 +52,25 @@ pub(super) fn left_running(workspace: &Workspace) -> Vec<Server> {
 }
 
 impl Fleet {
-    /// Starts every server that neither the environment names nor `up` started before, after
-    /// stopping what an earlier run of this workspace was killed too suddenly to stop.
-    pub(crate) fn start(workspace: &Workspace) -> Result<Self> {
-        for run in state::runs(&workspace.target) {
+    /// Starts the servers that the tests need and that are not there yet.
+    pub(crate) fn for_tests(target: &Path, scale: Scale) -> Result<Self> {
+        Self::start(target, &state::folder(target), &catalogue::tested(scale))
+    }
+
+    /// Starts those of the servers that neither the environment names nor `up` started before,
+    /// after stopping what an earlier run was killed too suddenly to stop. The earlier ones are
+    /// those written down in `states`, where this one is, too.
+    pub(super) fn start(
+        target: &Path,
+        states: &Path,
+        recipes: &[&'static dyn Recipe],
+    ) -> Result<Self> {
+        for run in state::runs(states) {
             if run.is_orphaned() {
                 run.stop()?;
             }
         }
-        let running = left_running(workspace);
+        let running = left_running(states);
         let mut fleet = Self {
             run: None,
             members: Vec::new(),
@@ -63,8 +78,8 @@ impl Fleet {
             reaper: None,
         };
         let mut missing: Vec<&'static dyn Recipe> = Vec::new();
-        for recipe in RECIPES {
-            if std::env::var_os(recipe.variable()).is_some_and(|url| !url.is_empty()) {
+        for recipe in recipes {
+            if is_users(*recipe) {
                 continue;
             }
             match running.iter().find(|s| s.variable == recipe.variable()) {
@@ -77,9 +92,9 @@ impl Fleet {
         if missing.is_empty() {
             return Ok(fleet);
         }
-        let place = Place::choose(&workspace.target)?;
+        let place = Place::choose(target)?;
         let name = run_name();
-        let mut run = Run::new(&workspace.target, &name, place.make_run_folder(&name)?);
+        let mut run = Run::new(states, &name, place.make_run_folder(&name)?);
         run.write()?;
         fleet.reaper = Some(Reaper::spawn(run.file())?);
         for recipe in missing {
@@ -130,17 +145,31 @@ impl Fleet {
         }
         Ok(())
     }
+
+    /// Stops what was started.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        self.stop_all()
+    }
+
+    fn stop_all(&mut self) -> Result<()> {
+        // All are asked to end at once, and none waits for another.
+        let stopped = self.run.take().map_or(Ok(()), |run| run.stop());
+        self.members.clear();
+        stopped
+    }
 }
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        self.members.clear();
-        if let Some(run) = self.run.take()
-            && let Err(message) = run.stop()
-        {
+        if let Err(message) = self.stop_all() {
             eprintln!("error: {message}");
         }
     }
+}
+
+/// Whether the user names a server of their own.
+pub(super) fn is_users(recipe: &dyn Recipe) -> bool {
+    std::env::var_os(recipe.variable()).is_some_and(|url| !url.is_empty())
 }
 
 fn explain(recipe: &dyn Recipe, message: &str) -> String {
@@ -162,7 +191,7 @@ fn start_one(recipe: &'static dyn Recipe, place: &Place, run: &mut Run) -> Resul
     let program = recipe.install(place)?;
     let folder = run.folder.join(recipe.name());
     fs::create_dir(&folder).map_err(|e| format!("could not make {}: {e}", folder.display()))?;
-    let mut command = recipe.command(&program, &folder)?;
+    let Launch { mut command, port } = recipe.launch(&program, &folder, place)?;
     let console = File::create(console(&folder))
         .and_then(|file| Ok((file.try_clone()?, file)))
         .map_err(|e| format!("could not make a log in {}: {e}", folder.display()))?;
@@ -171,6 +200,8 @@ fn start_one(recipe: &'static dyn Recipe, place: &Place, run: &mut Run) -> Resul
     let group = Group::spawn(&mut command)?;
     run.servers.push(Server {
         name: recipe.name().to_owned(),
+        version: recipe.version().to_owned(),
+        since: Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
         variable: recipe.variable().to_owned(),
         url: String::new(),
         process: Process::find(group.id()).ok_or("the server ended at once")?,
@@ -180,10 +211,12 @@ fn start_one(recipe: &'static dyn Recipe, place: &Place, run: &mut Run) -> Resul
         recipe,
         folder,
         group,
+        _port: port,
     })
 }
 
-fn console(folder: &Path) -> PathBuf {
+/// The file that holds what a server prints.
+pub(super) fn console(folder: &Path) -> PathBuf {
     folder.join("console.log")
 }
 

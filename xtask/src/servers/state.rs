@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Result, child};
@@ -52,6 +53,12 @@ fn start_time(id: u32) -> Option<String> {
 pub(crate) struct Server {
     /// Its name.
     pub(crate) name: String,
+    /// Its version.
+    #[serde(default)]
+    pub(crate) version: String,
+    /// When it was started.
+    #[serde(default)]
+    pub(crate) since: Timestamp,
     /// The variable that tells tests where it is.
     pub(crate) variable: String,
     /// Where it listens; empty until it does.
@@ -74,13 +81,14 @@ pub(super) struct Run {
     pub(super) servers: Vec<Server>,
 }
 
-fn folder_of_states(target: &Path) -> PathBuf {
+/// The folder in which what was started is written down, in a workspace with this build folder.
+pub(super) fn folder(target: &Path) -> PathBuf {
     target.join("servers-state")
 }
 
-/// The runs of this workspace that were not stopped.
-pub(super) fn runs(target: &Path) -> Vec<Run> {
-    let entries = fs::read_dir(folder_of_states(target)).into_iter().flatten();
+/// The runs written down in a folder that were not stopped.
+pub(super) fn runs(states: &Path) -> Vec<Run> {
+    let entries = fs::read_dir(states).into_iter().flatten();
     entries
         .flatten()
         .filter_map(|entry| Run::read(&entry.path()))
@@ -89,9 +97,9 @@ pub(super) fn runs(target: &Path) -> Vec<Run> {
 
 impl Run {
     /// A run of this process, without servers yet.
-    pub(super) fn new(target: &Path, name: &str, folder: PathBuf) -> Self {
+    pub(super) fn new(states: &Path, name: &str, folder: PathBuf) -> Self {
         Self {
-            file: folder_of_states(target).join(format!("{name}.json")),
+            file: states.join(format!("{name}.json")),
             owner: Process::find(std::process::id()),
             folder,
             servers: Vec::new(),
@@ -140,15 +148,31 @@ impl Run {
         self.owner.as_ref().is_some_and(|owner| !owner.is_running())
     }
 
+    /// The process that will stop the servers, if they were not left running on purpose.
+    pub(super) fn owner(&self) -> Option<&Process> {
+        self.owner.as_ref()
+    }
+
+    /// The servers that still run.
+    pub(super) fn running(&self) -> impl Iterator<Item = &Server> {
+        self.servers
+            .iter()
+            .filter(|server| server.process.is_running())
+    }
+
     /// Stops the servers that still run, and removes their data and the record.
     pub(super) fn stop(&self) -> Result<()> {
         let leaders: Vec<i32> = self
-            .servers
-            .iter()
-            .filter(|server| server.process.is_running())
+            .running()
             .filter_map(|server| i32::try_from(server.process.id).ok())
             .collect();
         child::stop_groups(&leaders);
+        if let Some(left) = self.running().next() {
+            return Err(format!(
+                "could not stop {} (process {})",
+                left.name, left.process.id
+            ));
+        }
         for path in [&self.folder, &self.file] {
             let removed = if path.is_dir() {
                 fs::remove_dir_all(path)

@@ -10,13 +10,14 @@ mod examples;
 mod summary;
 
 use std::io::{BufRead, BufReader};
+use std::thread;
 
 use cargo_output::Reader;
 use summary::Summary;
 
 use crate::Result;
 use crate::child::Group;
-use crate::servers::Fleet;
+use crate::servers::{Fleet, Scale};
 use crate::workspace::{self, Workspace};
 
 #[derive(clap::Args)]
@@ -42,24 +43,29 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
 fn run_all(options: &Options, summary: &mut Summary) -> Result<()> {
     let workspace = Workspace::members()?;
-    // Servers start up while the compiler runs. What else there is to test is tested without them.
-    let mut fleet = match Fleet::start(&workspace) {
-        Ok(fleet) => Some(fleet),
-        Err(message) => {
-            summary.add_problem("servers", &message);
-            None
-        }
-    };
+    // Servers are fetched and start up while the compiler runs.
+    let scale = Scale::from_flag(options.full);
+    let (fleet, programs) = thread::scope(|scope| {
+        let fleet = scope.spawn(|| Fleet::for_tests(&workspace.target, scale));
+        let programs = build();
+        let fleet = fleet
+            .join()
+            .unwrap_or_else(|_| Err("starting the servers panicked".to_owned()));
+        (fleet, programs)
+    });
+    let programs = programs?;
     let mut variables = Variables::new();
     if options.full {
         variables.push(("STRONGROOM_FULL".to_owned(), "1".to_owned()));
     }
-    let programs = build()?;
-    if let Some(fleet) = &mut fleet {
-        match fleet.wait_until_ready() {
-            Ok(()) => variables.extend(fleet.variables()),
-            Err(message) => summary.add_problem("servers", &message),
-        }
+    // What else there is to test is tested without them.
+    let fleet = fleet.and_then(|mut fleet| {
+        fleet.wait_until_ready()?;
+        variables.extend(fleet.variables());
+        Ok(fleet)
+    });
+    if let Err(message) = &fleet {
+        summary.add_problem("servers", message);
     }
     suites(&workspace, &programs, options, &variables, summary)?;
     for example in &programs.examples {
@@ -67,7 +73,7 @@ fn run_all(options: &Options, summary: &mut Summary) -> Result<()> {
             summary.add(examples::run(&workspace, example, &variables)?);
         }
     }
-    Ok(())
+    fleet.map_or(Ok(()), Fleet::stop)
 }
 
 /// Builds everything that will run, with the compiler's messages going to standard error.
