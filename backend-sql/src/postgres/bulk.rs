@@ -172,14 +172,12 @@ async fn lock<'i>(
         }
     }
     let keys: Vec<_> = slots.keys().copied().collect();
-    let locked = statements.with_keys(&statements.lock_many, &keys);
-    for found in locked.fetch_all(connection).await? {
-        let at = usize::try_from(row::integer(&found, 0)? - 1).unwrap_or(usize::MAX);
-        let slot = keys.get(at).and_then(|key| slots.get_mut(key));
-        let Some(slot) = slot else {
+    for found in statements.locking(&keys).fetch_all(connection).await? {
+        let (key, next) = row::key(&found, statements.model.is_routed())?;
+        let Some(slot) = slots.get_mut(&key) else {
             return Err(Error::internal("a document came that was not asked for").into());
         };
-        slot.before = Some(row::version(&found, 1)?);
+        slot.before = Some(row::version(&found, next)?);
         slot.now = slot.before;
     }
     Ok(slots)

@@ -22,23 +22,26 @@ use super::error::Failure;
 /// The layout of tables and functions that this version writes and reads.
 const FORMAT: i32 = 1;
 
+/// It reads the catalogue as a table: a look-up by name may be answered from a cache of the
+/// connection's, which does not know yet what another one made while this one waited for it.
+const IS_PREPARED: &str = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'strongroom_format' \
+     AND relnamespace = current_schema()::regnamespace)";
+
 /// Makes the store's own tables and functions where they are not there, within a transaction.
 pub(crate) async fn prepare(connection: &mut PgConnection) -> Result<(), Failure> {
     lock(connection).await?;
-    let there = query_scalar::<Driver, bool>("SELECT to_regclass('strongroom_format') IS NOT NULL")
-        .fetch_one(&mut *connection)
-        .await?;
-    if there {
+    let there = query_scalar::<Driver, bool>(IS_PREPARED);
+    if there.fetch_one(&mut *connection).await? {
         return check_format(connection).await;
     }
     raw_sql(
-        "CREATE TABLE strongroom_format (only integer PRIMARY KEY CHECK (only = 1), version integer NOT NULL); \
+        "CREATE TABLE strongroom_format (entry integer PRIMARY KEY CHECK (entry = 1), version integer NOT NULL); \
          CREATE TABLE strongroom_collections (name text COLLATE \"C\" PRIMARY KEY, model text NOT NULL)",
     )
     .execute(&mut *connection)
     .await?;
     raw_sql(PREPARE).execute(&mut *connection).await?;
-    query::<Driver>("INSERT INTO strongroom_format (only, version) VALUES (1, $1)")
+    query::<Driver>("INSERT INTO strongroom_format (entry, version) VALUES (1, $1)")
         .bind(FORMAT)
         .execute(connection)
         .await?;
@@ -47,7 +50,7 @@ pub(crate) async fn prepare(connection: &mut PgConnection) -> Result<(), Failure
 
 /// Whether the store's own tables are there.
 pub(crate) async fn is_prepared(connection: &mut PgConnection) -> Result<bool, Failure> {
-    let there = query_scalar::<Driver, bool>("SELECT to_regclass('strongroom_format') IS NOT NULL");
+    let there = query_scalar::<Driver, bool>(IS_PREPARED);
     if !there.fetch_one(&mut *connection).await? {
         return Ok(false);
     }

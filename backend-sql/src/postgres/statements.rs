@@ -39,8 +39,10 @@ pub(crate) struct Statements {
     pub(crate) delete_exactly: Arc<str>,
     /// The version that was there.
     pub(crate) delete: Arc<str>,
-    /// Place and version of those of many that are there, which nobody else writes until the
-    /// transaction ends. They are locked in the order of their keys.
+    /// Key and version of those of many that are there, which nobody else writes until the
+    /// transaction ends. They are locked in the order of their keys. It reads no other relation:
+    /// where a row has changed while it was waited for, the server evaluates a join with a list
+    /// of keys anew, and drops rows of it.
     pub(crate) lock_many: Arc<str>,
     /// The places of those that were created: those whose keys were free.
     pub(crate) insert_many: Arc<str>,
@@ -136,11 +138,19 @@ impl Statements {
             )
             .into(),
             delete: format!("DELETE FROM {t} AS d WHERE {key} RETURNING d.version").into(),
-            lock_many: format!(
-                "SELECT i.n, d.version FROM {of_many} JOIN {t} AS d ON {same} \
-                 ORDER BY d.id{} FOR UPDATE OF d",
-                if routed { ", d.routing" } else { "" }
-            )
+            lock_many: if routed {
+                format!(
+                    "SELECT d.id, d.routing, d.version FROM {t} AS d WHERE d.id = ANY($1) \
+                     AND d.routing = ANY($2) \
+                     AND length(d.routing) || ':' || d.routing || d.id = ANY($3) \
+                     ORDER BY d.id, d.routing FOR UPDATE"
+                )
+            } else {
+                format!(
+                    "SELECT d.id, d.version FROM {t} AS d WHERE d.id = ANY($1) \
+                     ORDER BY d.id FOR UPDATE"
+                )
+            }
             .into(),
             insert_many: format!(
                 "INSERT INTO {t} AS d ({names}, version, write_id, body, written_at) \
@@ -180,6 +190,23 @@ impl Statements {
             .map(|key| key.routing().map(|r| stored(r.as_str())).unwrap_or_default())
             .collect();
         query.bind(routings)
+    }
+
+    /// The statement that locks documents.
+    pub(crate) fn locking<'q>(&self, keys: &[&Key]) -> Query<'q> {
+        let query = self.with_keys(&self.lock_many, keys);
+        if !self.model.is_routed() {
+            return query;
+        }
+        let whole: Vec<_> = keys
+            .iter()
+            .map(|key| {
+                let routing = store_text(key.routing().map_or("", |r| r.as_str()));
+                let id = store_text(key.id().as_str());
+                format!("{}:{routing}{id}", routing.chars().count())
+            })
+            .collect();
+        query.bind(whole)
     }
 
     fn query<'q>(sql: &Arc<str>) -> Query<'q> {
