@@ -32,10 +32,12 @@ BEGIN
 END $$;
 CREATE OR REPLACE FUNCTION strongroom_histogram(value numeric, step float8, shift float8) RETURNS float8
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+DECLARE distance float8 := value::float8 - shift;
 BEGIN
-  RETURN floor((value::float8 - shift) / step) * step + shift + 0;
+  RETURN floor(distance / step) * step + shift + 0;
 EXCEPTION WHEN numeric_value_out_of_range THEN
-  RETURN 'Infinity'::float8;
+  -- Either the quotient is too small to be told from zero, or the result is too large.
+  RETURN CASE WHEN abs(distance) < step THEN shift + 0 ELSE 'Infinity'::float8 END;
 END $$;
 CREATE OR REPLACE FUNCTION strongroom_month(millis bigint, months bigint) RETURNS bigint
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
