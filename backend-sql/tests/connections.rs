@@ -13,10 +13,12 @@ use strongroom_core::error::ErrorKind;
 use strongroom_core::model::{Body, Expected, Key, Model, WriteId};
 use strongroom_core::query::{Filter, Native};
 use strongroom_core::store::{
-    BeginOptions, CountRequest, EnsureRequest, Load, LoadRequest, Save, SaveRequest, Schema, Search,
-    Store, Write,
+    BeginOptions, CountRequest, EnsureRequest, Load, LoadRequest, Save, SaveRequest, Schema,
+    Search, Store, Write,
 };
 use strongroom_sqlx::{PostgresOptions, PostgresStore};
+
+use support::{Cut, Proxy};
 
 /// A store whose connections the server knows by a name of their own.
 struct Named {
@@ -66,7 +68,12 @@ impl Named {
     }
 
     async fn done(self) {
-        assert!(self.store.drop_collection(self.model.name().clone()).await.unwrap());
+        assert!(
+            self.store
+                .drop_collection(self.model.name().clone())
+                .await
+                .unwrap()
+        );
         self.store.close().await.unwrap();
     }
 }
@@ -91,9 +98,16 @@ async fn cut_off_calls_leave_the_only_connection_clean() {
         drop(tokio::time::timeout(cut, named.store.save(named.put("b", round))).await);
         // A write called later is decided after the one that was cut off.
         named.store.save(named.put("a", round)).await.unwrap();
-        named.store.save(named.put("b", 1_000 + round)).await.unwrap();
+        named
+            .store
+            .save(named.put("b", 1_000 + round))
+            .await
+            .unwrap();
         assert_eq!(named.number("a").await, u64::try_from(round).unwrap());
-        assert_eq!(named.number("b").await, u64::try_from(1_000 + round).unwrap());
+        assert_eq!(
+            named.number("b").await,
+            u64::try_from(1_000 + round).unwrap()
+        );
         assert_eq!(named.ask(IN_TRANSACTION).await, 0, "round {round}");
     }
     named.done().await;
@@ -110,7 +124,9 @@ async fn a_refused_statement_undoes_nothing_but_itself() {
         condition: "1 / (1 - 1) = 1".to_owned(),
         values: Vec::new(),
     });
-    let refused = transaction.count(CountRequest::new(named.model.clone(), wrong)).await;
+    let refused = transaction
+        .count(CountRequest::new(named.model.clone(), wrong))
+        .await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     transaction.save(named.put("b", 2)).await.unwrap();
     transaction.commit().await.unwrap();
@@ -164,14 +180,54 @@ async fn lost_connections_are_told_and_replaced() {
 }
 
 #[tokio::test]
-async fn a_commit_on_a_lost_connection_is_unknown() {
+async fn a_commit_on_a_lost_connection_wrote_nothing() {
     let named = Named::connect(1).await;
     let transact = named.store.transact().unwrap();
     let transaction = transact.begin(BeginOptions::new()).await.unwrap();
     transaction.save(named.put("a", 1)).await.unwrap();
     assert!(named.ask(END_ALL).await > 0);
     let lost = transaction.commit().await.unwrap_err();
-    assert_eq!(lost.kind(), ErrorKind::Indeterminate, "{lost:?}");
+    assert_eq!(lost.kind(), ErrorKind::Unavailable, "{lost:?}");
+    named.done().await;
+}
+
+/// Every commit's connection is cut, half of them before the server hears of the commit. What
+/// became of each is found out by the number of its transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_commits_are_resolved() {
+    let named = Named::connect(1).await;
+    let proxy = Proxy::start().await;
+    let through = PostgresOptions::from_url(&proxy.url())
+        .unwrap()
+        .connections(1);
+    let through = PostgresStore::connect(through).await.unwrap();
+    for round in 0..20_usize {
+        proxy.cut(if round % 2 == 0 {
+            Cut::Before
+        } else {
+            Cut::After
+        });
+        let transact = through.transact().unwrap();
+        let transaction = transact.begin(BeginOptions::new()).await.unwrap();
+        let id = format!("n{round}");
+        transaction.save(named.put(&id, round)).await.unwrap();
+        let committed = transaction.commit().await;
+        let keys = vec![Key::new(id.as_str()).unwrap()];
+        let loaded = named
+            .store
+            .load(LoadRequest::new(named.model.clone(), keys))
+            .await;
+        let is_there = loaded.unwrap().first().unwrap().is_some();
+        assert_eq!(is_there, round % 2 == 1, "round {round}");
+        match committed {
+            Ok(()) => assert!(is_there, "round {round}"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+                assert!(!is_there, "round {round}");
+            }
+        }
+    }
+    through.close().await.unwrap();
     named.done().await;
 }
 
@@ -185,7 +241,9 @@ async fn passwords_are_told_to_nobody() {
     let refused = options(1, "?sslmode=prefer").unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Config);
     let wrong = PostgresOptions::from_url(&format!("postgres://a:{SECRET}@[::1:x/")).unwrap_err();
-    let away = PostgresStore::connect(options(1, "").unwrap()).await.unwrap_err();
+    let away = PostgresStore::connect(options(1, "").unwrap())
+        .await
+        .unwrap_err();
     assert_eq!(away.kind(), ErrorKind::Unavailable);
     let url = support::url().replacen("postgres@", &format!("nobody:{SECRET}@"), 1);
     let unknown = PostgresStore::connect(PostgresOptions::from_url(&url).unwrap()).await;

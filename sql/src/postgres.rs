@@ -74,7 +74,10 @@ impl Dialect for Postgres {
     }
 
     fn value(&self, field: &FieldDeclaration) -> String {
-        extract(field.kind, &member(&field.path, &format!("{DOCUMENT}.body")))
+        extract(
+            field.kind,
+            &member(&field.path, &format!("{DOCUMENT}.body")),
+        )
     }
 
     fn leaves(&self, field: &FieldDeclaration) -> Leaves {
@@ -222,7 +225,10 @@ impl Dialect for Postgres {
     }
 
     fn drop_collection(&self, model: &Model) -> Vec<String> {
-        vec![format!("DROP TABLE {}", self.identifier(model.name().as_str()))]
+        vec![format!(
+            "DROP TABLE {}",
+            self.identifier(model.name().as_str())
+        )]
     }
 }
 
@@ -240,7 +246,9 @@ impl Postgres {
         let mut statements = Vec::new();
         if field.unique && !there.is_some_and(|f| f.unique) {
             let index = self.identifier(&unique_index_name(model, &field.path));
-            statements.push(format!("CREATE UNIQUE INDEX {index} ON {table} (({value}))"));
+            statements.push(format!(
+                "CREATE UNIQUE INDEX {index} ON {table} (({value}))"
+            ));
         }
         if ordered && field.indexed && !there.is_some_and(|f| f.indexed) {
             let index = self.identifier(&index_name(model, &field.path));

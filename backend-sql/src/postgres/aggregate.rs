@@ -17,7 +17,9 @@ pub(crate) async fn aggregate(
     let plan = strongroom_sql::aggregate(&Postgres, request)?;
     let mut answer = plan.answer();
     for step in plan.steps() {
-        let rows = row::query(step.statement()).fetch_all(&mut *connection).await?;
+        let rows = row::query(step.statement())
+            .fetch_all(&mut *connection)
+            .await?;
         for found in &rows {
             match step.form() {
                 RowForm::Values(columns) => {

@@ -282,10 +282,14 @@ async fn one_by_one(
     // Locked in the order of their keys, so that bulks do not wait for each other in a circle.
     drop(lock(connection, statements, items).await?);
     let mut outcomes = Vec::with_capacity(items.len());
-    raw_sql("SAVEPOINT strongroom_item").execute(&mut *connection).await?;
+    raw_sql("SAVEPOINT strongroom_item")
+        .execute(&mut *connection)
+        .await?;
     for item in items {
         let outcome = match write::item(connection, statements, item).await {
-            Err(Failure::Engine(error)) if answered(&error).is_none() || is_serialization(&error) => {
+            Err(Failure::Engine(error))
+                if answered(&error).is_none() || is_serialization(&error) =>
+            {
                 return Err(Failure::Engine(error));
             }
             outcome => outcome,
@@ -297,7 +301,9 @@ async fn one_by_one(
         raw_sql(next).execute(&mut *connection).await?;
         outcomes.push(outcome.map_err(|f| f.told(Phase::Read, Some(&statements.model))));
     }
-    raw_sql("RELEASE SAVEPOINT strongroom_item").execute(connection).await?;
+    raw_sql("RELEASE SAVEPOINT strongroom_item")
+        .execute(connection)
+        .await?;
     Ok(outcomes)
 }
 

@@ -86,7 +86,11 @@ pub(crate) fn map(error: Driver, phase: Phase, model: Option<&Model>) -> Error {
         code if code.starts_with("22") || code.starts_with("54") => ErrorKind::Invalid,
         _ => ErrorKind::Internal,
     };
-    let message = format!("the server refused: {} ({})", answer.message(), answer.code());
+    let message = format!(
+        "the server refused: {} ({})",
+        answer.message(),
+        answer.code()
+    );
     Error::new(kind, message).with_source(error)
 }
 

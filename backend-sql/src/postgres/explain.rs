@@ -21,7 +21,10 @@ pub(crate) async fn explain(
     for statement in statements(request)? {
         let mut asked = statement.clone();
         asked.sql.insert_str(0, "EXPLAIN ");
-        let lines = row::query(&asked).persistent(false).fetch_all(&mut *connection).await?;
+        let lines = row::query(&asked)
+            .persistent(false)
+            .fetch_all(&mut *connection)
+            .await?;
         let plan: Result<Vec<String>, _> = lines.iter().map(|line| line.try_get(0)).collect();
         let values = statement.params.iter().map(value).collect();
         explained.push(

@@ -59,7 +59,13 @@ macro_rules! family {
                     })
                 });
                 let outcomes = self
-                    .run(Operation::Bulk, Around::Transaction, Some(model), work, bulk::violates)
+                    .run(
+                        Operation::Bulk,
+                        Around::Transaction,
+                        Some(model),
+                        work,
+                        bulk::violates,
+                    )
                     .await?;
                 Ok(BulkReply::new(outcomes))
             }
@@ -94,8 +100,14 @@ macro_rules! family {
                 let work: Work<_> = Box::new(move |c, _| {
                     Box::pin(async move { aggregate::aggregate(c, &request).await })
                 });
-                self.run(Operation::Aggregate, Around::Snapshot, Some(model), work, |_| false)
-                    .await
+                self.run(
+                    Operation::Aggregate,
+                    Around::Snapshot,
+                    Some(model),
+                    work,
+                    |_| false,
+                )
+                .await
             }
 
             async fn group(&self, request: GroupRequest) -> Result<Groups> {
@@ -109,7 +121,10 @@ macro_rules! family {
             async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
                 let collection = request.model.name().clone();
                 let opened = self.open_scan(request).await;
-                opened.map_err(|e| e.with_operation(Operation::Scan).with_collection(collection))
+                opened.map_err(|e| {
+                    e.with_operation(Operation::Scan)
+                        .with_collection(collection)
+                })
             }
 
             async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
@@ -133,8 +148,14 @@ macro_rules! family {
                 let work: Work<_> = Box::new(move |c, _| {
                     Box::pin(async move { explain::explain(c, &request).await })
                 });
-                self.run(Operation::Explain, Around::Snapshot, Some(model), work, |_| false)
-                    .await
+                self.run(
+                    Operation::Explain,
+                    Around::Snapshot,
+                    Some(model),
+                    work,
+                    |_| false,
+                )
+                .await
             }
         }
 
@@ -147,7 +168,13 @@ macro_rules! family {
                 let work: Work<_> =
                     Box::new(move |c, _| Box::pin(async move { schema::fits(c, &asked).await }));
                 let fits = self
-                    .run(Operation::Ensure, Around::Read, Some(model.clone()), work, |_| false)
+                    .run(
+                        Operation::Ensure,
+                        Around::Read,
+                        Some(model.clone()),
+                        work,
+                        |_| false,
+                    )
                     .await?;
                 if let Some(report) = fits {
                     return Ok(report);
@@ -155,8 +182,14 @@ macro_rules! family {
                 let wanted = model.clone();
                 let work: Work<_> =
                     Box::new(move |c, _| Box::pin(async move { schema::ensure(c, &wanted).await }));
-                self.run(Operation::Ensure, Around::Transaction, Some(model), work, |_| false)
-                    .await
+                self.run(
+                    Operation::Ensure,
+                    Around::Transaction,
+                    Some(model),
+                    work,
+                    |_| false,
+                )
+                .await
             }
 
             async fn describe(
@@ -174,8 +207,14 @@ macro_rules! family {
                 let work: Work<_> = Box::new(move |c, _| {
                     Box::pin(async move { schema::drop_collection(c, &collection).await })
                 });
-                self.run(Operation::DropCollection, Around::Transaction, None, work, |_| false)
-                    .await
+                self.run(
+                    Operation::DropCollection,
+                    Around::Transaction,
+                    None,
+                    work,
+                    |_| false,
+                )
+                .await
             }
 
             async fn refresh(&self, collection: CollectionName) -> Result<()> {
@@ -196,7 +235,10 @@ macro_rules! family {
                         .map_err(|e| e.with_operation(Operation::Ready)),
                     Err(_) => Err(Error::new(
                         ErrorKind::Timeout,
-                        format!("the server did not answer within {} ms", timeout.as_millis()),
+                        format!(
+                            "the server did not answer within {} ms",
+                            timeout.as_millis()
+                        ),
                     )
                     .with_operation(Operation::Ready)),
                 }

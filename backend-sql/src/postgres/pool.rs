@@ -195,6 +195,22 @@ impl Links {
         });
     }
 
+    /// Ends the process that may still be committing, and asks what became of the transaction.
+    async fn committed(
+        &self,
+        process: i32,
+        transaction: &str,
+    ) -> Result<Option<String>, sqlx_core::Error> {
+        self.end_process(process).await?;
+        let mut connection = self.options.connect().await?;
+        let status = query_scalar::<Postgres, Option<String>>("SELECT pg_xact_status($1::xid8)")
+            .bind(transaction)
+            .fetch_one(&mut connection)
+            .await?;
+        connection.close().await?;
+        Ok(status)
+    }
+
     async fn end_process(&self, process: i32) -> Result<(), sqlx_core::Error> {
         let mut connection = self.options.connect().await?;
         let wait = i64::try_from(END_WAIT.as_millis()).unwrap_or(i64::MAX);
@@ -247,6 +263,19 @@ impl Lease {
             _ => self.give_back(),
         }
         outcome
+    }
+
+    /// What became of the transaction of this number, whose commit was sent on this connection
+    /// and not answered: `None` if the server does not tell.
+    pub(crate) async fn committed(mut self, transaction: &str) -> Option<bool> {
+        let link = Object::take(self.object.take()?);
+        let asked = self.links.committed(link.process, transaction);
+        let told = tokio::time::timeout(2 * END_WAIT, asked).await;
+        match told.ok()?.ok()?.as_deref() {
+            Some("committed") => Some(true),
+            Some("aborted") => Some(false),
+            _ => None,
+        }
     }
 
     /// Closing the store does not wait for this one any more: it belongs to a transaction.

@@ -77,9 +77,11 @@ impl PostgresScan {
     /// data is that of this moment.
     pub(crate) async fn open(shared: &Arc<Shared>, request: ScanRequest) -> Result<Self> {
         shared.links.check_open()?;
-        let permit = shared.scans.clone().try_acquire_owned().map_err(|_| {
-            Error::new(ErrorKind::Contended, "too many scans are open")
-        })?;
+        let permit = shared
+            .scans
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Error::new(ErrorKind::Contended, "too many scans are open"))?;
         let request = first_page(request);
         let failed = |e| map(e, Phase::Read, Some(&request.model));
         let options = shared.options.of_connection();
@@ -142,9 +144,10 @@ impl Scan for PostgresScan {
     async fn close(&mut self) -> Result<()> {
         self.state = State::Closed;
         if let Some(connection) = self.connection.take() {
-            connection.close().await.map_err(|e| {
-                map(e, Phase::Read, None).with_operation(Operation::ScanClose)
-            })?;
+            connection
+                .close()
+                .await
+                .map_err(|e| map(e, Phase::Read, None).with_operation(Operation::ScanClose))?;
         }
         Ok(())
     }

@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use sqlx_core::raw_sql::raw_sql;
-use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_core::query::query;
 use sqlx_core::query_scalar::query_scalar;
+use sqlx_core::raw_sql::raw_sql;
+use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_postgres::{PgConnection, Postgres as Driver};
 use strongroom_core::error::{Error, ErrorKind, Result};
 use strongroom_core::model::{CollectionName, Model};
@@ -114,7 +114,9 @@ pub(crate) async fn ensure(
         }
     };
     for statement in statements {
-        raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await?;
+        raw_sql(AssertSqlSafe(statement))
+            .execute(&mut *connection)
+            .await?;
     }
     let text = serde_json::to_string(&*model)
         .map_err(|e| Error::internal("the model does not encode").with_source(e))?;
@@ -160,7 +162,9 @@ pub(crate) async fn describe(
     };
     let table = Postgres.identifier(name.as_str());
     let count = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
-    let documents = query_scalar::<Driver, i64>(count).fetch_one(connection).await?;
+    let documents = query_scalar::<Driver, i64>(count)
+        .fetch_one(connection)
+        .await?;
     let documents = u64::try_from(documents).unwrap_or_default();
     Ok(Some(CollectionDescription::new(Arc::new(model), documents)))
 }
@@ -175,7 +179,9 @@ pub(crate) async fn drop_collection(
         return Ok(false);
     };
     for statement in Postgres.drop_collection(&model) {
-        raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await?;
+        raw_sql(AssertSqlSafe(statement))
+            .execute(&mut *connection)
+            .await?;
     }
     query::<Driver>("DELETE FROM strongroom_collections WHERE name = $1")
         .bind(name.as_str())
@@ -203,13 +209,18 @@ async fn stored_model(
     connection: &mut PgConnection,
     name: &CollectionName,
 ) -> Result<Option<Model>, Failure> {
-    let text = query_scalar::<Driver, String>("SELECT model FROM strongroom_collections WHERE name = $1")
-        .bind(name.as_str())
-        .fetch_optional(connection)
-        .await?;
+    let text =
+        query_scalar::<Driver, String>("SELECT model FROM strongroom_collections WHERE name = $1")
+            .bind(name.as_str())
+            .fetch_optional(connection)
+            .await?;
     let model = text.map(|text| {
         serde_json::from_str(&text).map_err(|e| {
-            Error::new(ErrorKind::SchemaMismatch, "the stored model does not decode").with_source(e)
+            Error::new(
+                ErrorKind::SchemaMismatch,
+                "the stored model does not decode",
+            )
+            .with_source(e)
         })
     });
     Ok(model.transpose()?)
@@ -217,6 +228,8 @@ async fn stored_model(
 
 /// Asks what answers at the other end.
 pub(crate) async fn server_info(connection: &mut PgConnection) -> Result<ServerInfo, Failure> {
-    let version = query_scalar::<Driver, String>("SHOW server_version").fetch_one(connection).await?;
+    let version = query_scalar::<Driver, String>("SHOW server_version")
+        .fetch_one(connection)
+        .await?;
     Ok(ServerInfo::new("postgresql", version))
 }

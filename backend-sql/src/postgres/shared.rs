@@ -24,9 +24,8 @@ const MAX_SCANS: usize = 16;
 const MAX_STATEMENTS: usize = 1_000;
 
 /// What a call does with a connection.
-pub(crate) type Work<T> = Box<
-    dyn for<'c> FnOnce(&'c mut PgConnection, Undo) -> BoxFuture<'c, Result<T, Failure>> + Send,
->;
+pub(crate) type Work<T> =
+    Box<dyn for<'c> FnOnce(&'c mut PgConnection, Undo) -> BoxFuture<'c, Result<T, Failure>> + Send>;
 
 /// What a call needs around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,16 +78,21 @@ impl Shared {
 
     /// The statements of a collection.
     pub(crate) fn statements(&self, model: &Arc<Model>) -> Arc<Statements> {
-        let fits = |there: &&Arc<Statements>| {
-            Arc::ptr_eq(&there.model, model) || *there.model == **model
-        };
-        let known = self.statements.read().unwrap_or_else(PoisonError::into_inner);
+        let fits =
+            |there: &&Arc<Statements>| Arc::ptr_eq(&there.model, model) || *there.model == **model;
+        let known = self
+            .statements
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(there) = known.get(model.name()).filter(fits) {
             return there.clone();
         }
         drop(known);
         let made = Arc::new(Statements::new(model.clone()));
-        let mut known = self.statements.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .statements
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_STATEMENTS {
             known.clear();
         }

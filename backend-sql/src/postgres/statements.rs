@@ -187,7 +187,11 @@ impl Statements {
         }
         let routings: Vec<_> = keys
             .iter()
-            .map(|key| key.routing().map(|r| stored(r.as_str())).unwrap_or_default())
+            .map(|key| {
+                key.routing()
+                    .map(|r| stored(r.as_str()))
+                    .unwrap_or_default()
+            })
             .collect();
         query.bind(routings)
     }

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx_core::query_scalar::query_scalar;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::sql_str::AssertSqlSafe;
+use sqlx_postgres::Postgres;
 use strongroom_core::error::{Error, ErrorKind, Operation, Result};
 use strongroom_core::model::{CollectionName, Model, RawDocument};
 use strongroom_core::store::{
@@ -154,18 +156,27 @@ impl Session {
     }
 
     fn doom_all(&self) {
-        self.levels().open.iter_mut().for_each(|level| level.doomed = true);
+        self.levels()
+            .open
+            .iter_mut()
+            .for_each(|level| level.doomed = true);
     }
 
     /// Ends a level and those above it; what they wrote is undone later. `false` if it was over.
     fn pop(&self, level: LevelId) -> bool {
         let mut levels = self.levels();
-        if levels.open.get(level.depth).is_none_or(|l| l.id != level.id) {
+        if levels
+            .open
+            .get(level.depth)
+            .is_none_or(|l| l.id != level.id)
+        {
             return false;
         }
         levels.open.truncate(level.depth);
         if level.depth > 0 {
-            let lowest = levels.undo.map_or(level.depth, |undo| undo.min(level.depth));
+            let lowest = levels
+                .undo
+                .map_or(level.depth, |undo| undo.min(level.depth));
             levels.undo = Some(lowest);
         }
         true
@@ -225,7 +236,9 @@ impl Session {
         let Some(lease) = &mut held.lease else {
             return Err(cancelled("the transaction is over"));
         };
-        let sent = raw_sql(AssertSqlSafe(sql)).execute(lease.connection()?).await;
+        let sent = raw_sql(AssertSqlSafe(sql))
+            .execute(lease.connection()?)
+            .await;
         sent.map(drop).map_err(|e| {
             self.doom_all();
             map(e, Phase::Read, None)
@@ -277,7 +290,8 @@ impl Session {
         if let Err(failure) = &outcome {
             let is_there = !matches!(failure, Failure::Engine(e) if answered(e).is_none());
             if is_there {
-                self.send(&mut held, "ROLLBACK TO SAVEPOINT strongroom_call").await?;
+                self.send(&mut held, "ROLLBACK TO SAVEPOINT strongroom_call")
+                    .await?;
             }
         }
         if !doomed {
@@ -317,8 +331,11 @@ impl Session {
             ""
         };
         held.call = false;
-        self.send(&mut held, &format!("{release}SAVEPOINT {}", savepoint(depth)))
-            .await?;
+        self.send(
+            &mut held,
+            &format!("{release}SAVEPOINT {}", savepoint(depth)),
+        )
+        .await?;
         flight.level = None;
         let mut levels = self.levels();
         let id = levels.made;
@@ -356,23 +373,43 @@ impl Session {
             return Err(cancelled("the transaction is over"));
         };
         // The server answers a commit after a failed statement as if all were well, and rolls
-        // back; a savepoint it refuses then.
-        let sent = raw_sql("SAVEPOINT strongroom_end; COMMIT")
-            .execute(lease.connection()?)
-            .await;
-        let Err(error) = sent else {
+        // back; this question it refuses then. What it answers tells later what became of a
+        // commit whose own answer is lost.
+        let number = query_scalar::<Postgres, Option<String>>(
+            "SELECT pg_current_xact_id_if_assigned()::text",
+        );
+        let number = match number.fetch_one(lease.connection()?).await {
+            Ok(number) => number,
+            Err(error) => {
+                let told = match answered(&error).map(|e| e.code() == "25P02") {
+                    Some(true) => cancelled("an earlier statement failed, so nothing was written"),
+                    _ => map(error, Phase::Read, None),
+                };
+                drop(roll_back(lease).await);
+                return Err(told);
+            }
+        };
+        let Err(error) = raw_sql("COMMIT").execute(lease.connection()?).await else {
             lease.give_back();
             return Ok(());
         };
         if answered(&error).is_some() {
-            let told = match answered(&error).map(|e| e.code() == "25P02") {
-                Some(true) => cancelled("an earlier statement failed, so nothing was written"),
-                _ => map(error, Phase::Write, None),
-            };
             drop(roll_back(lease).await);
-            return Err(told);
+            return Err(map(error, Phase::Write, None));
         }
-        Err(map(error, Phase::Write, None))
+        let Some(number) = number else {
+            // It wrote nothing, so nothing can be missing.
+            return Ok(());
+        };
+        match lease.committed(&number).await {
+            Some(true) => Ok(()),
+            Some(false) => Err(Error::new(
+                ErrorKind::Unavailable,
+                "the connection broke before the commit, so nothing was written",
+            )
+            .with_source(error)),
+            None => Err(map(error, Phase::Write, None)),
+        }
     }
 
     async fn roll_back(&self, level: LevelId) -> Result<()> {

@@ -4,8 +4,8 @@
 //! two halves of such a statement see one state of the data from before it; where a race makes
 //! the second half contradict the first, the statement is sent again.
 
-use sqlx_postgres::{PgConnection, PgRow};
 use sqlx_core::row::Row;
+use sqlx_postgres::{PgConnection, PgRow};
 use strongroom_core::error::{Error, ErrorKind};
 use strongroom_core::model::{Expected, Key, Version};
 use strongroom_core::store::{Action, BulkItem, Effect, Intent, Receipt, Write};
@@ -152,10 +152,9 @@ async fn put_once(
                 .bind(id)
                 .bind(body);
             Ok(match replace.fetch_optional(connection).await? {
-                Some(found) => Told::Written(Receipt::written(
-                    Effect::Replaced,
-                    row::version(&found, 0)?,
-                )),
+                Some(found) => {
+                    Told::Written(Receipt::written(Effect::Replaced, row::version(&found, 0)?))
+                }
                 None => Told::There(None),
             })
         }
@@ -195,11 +194,13 @@ async fn delete_once(
         });
     }
     let delete = Statements::with_key(&statements.delete, key);
-    Ok(match (delete.fetch_optional(connection).await?, write.expected) {
-        (Some(_), _) => gone(),
-        (None, Expected::Any) => Told::Written(Receipt::without_version(Effect::Absent)),
-        (None, _) => Told::There(None),
-    })
+    Ok(
+        match (delete.fetch_optional(connection).await?, write.expected) {
+            (Some(_), _) => gone(),
+            (None, Expected::Any) => Told::Written(Receipt::without_version(Effect::Absent)),
+            (None, _) => Told::There(None),
+        },
+    )
 }
 
 /// Whether it was written, and the version that is there.

@@ -32,8 +32,10 @@ pub(super) fn begin(sql: &mut Writer<'_>, value: &str, interval: DateInterval) -
     // The remainder of a negative number is negative in SQL. Only times get there, and they are
     // far from the ends of `bigint`; a step may lie at its end, so the remainder is moved up by
     // a step only where it is negative.
-    sql.text(format!("{value} - ({value} - {from}) % ")).bind(step);
-    sql.text(format!(" - CASE WHEN ({value} - {from}) % ")).bind(step);
+    sql.text(format!("{value} - ({value} - {from}) % "))
+        .bind(step);
+    sql.text(format!(" - CASE WHEN ({value} - {from}) % "))
+        .bind(step);
     sql.text(" < 0 THEN ").bind(step).text(" ELSE 0 END END");
     Ok(())
 }
@@ -46,5 +48,7 @@ fn of_months(sql: &mut Writer<'_>, value: &str, months: u32) -> Result<()> {
 
 fn when_time(sql: &mut Writer<'_>, value: &str) {
     let (first, last) = (Timestamp::MIN.as_millis(), Timestamp::MAX.as_millis());
-    sql.text(format!("CASE WHEN {value} BETWEEN {first} AND {last} THEN "));
+    sql.text(format!(
+        "CASE WHEN {value} BETWEEN {first} AND {last} THEN "
+    ));
 }

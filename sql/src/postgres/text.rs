@@ -118,7 +118,9 @@ mod tests {
 
     #[test]
     fn the_order_of_texts_stays() {
-        let mut texts = ["", "\0", "\0\0", "\0\u{1}", "\u{1}", "\u{1}\0", "\u{2}", "a", "a\0", "a\u{1}", "aa"];
+        let mut texts = [
+            "", "\0", "\0\0", "\0\u{1}", "\u{1}", "\u{1}\0", "\u{2}", "a", "a\0", "a\u{1}", "aa",
+        ];
         texts.sort_unstable();
         let stored: Vec<_> = texts.iter().map(|t| store_text(t).into_owned()).collect();
         assert!(stored.is_sorted());
