@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
-use strongroom_conformance::{Scale, Settings, Setup};
+use strongroom_conformance::Setup;
 use strongroom_core::model::{FieldPath, Scalar};
 use strongroom_core::query::Native;
 use strongroom_core::store::Store;
@@ -30,10 +30,6 @@ impl Setup for Postgres {
             condition,
             values: vec![value.clone()],
         })
-    }
-
-    fn settings(&self) -> Settings {
-        Settings::default().scale(Scale::small())
     }
 }
 
