@@ -15,7 +15,7 @@ use std::borrow::Cow;
 
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
-use strongroom_core::query::{Call, DateInterval, MissingValues, Order, TextQuery};
+use strongroom_core::query::{Call, DateInterval, MissingValues, Order, TextQuery, Words};
 
 use crate::dialect::{DOCUMENT, Dialect, Leaves, index_name, unique_index_name};
 use crate::param::{Param, Writer};
@@ -130,12 +130,30 @@ impl Dialect for Postgres {
 
     fn text(
         &self,
-        _sql: &mut Writer<'_>,
+        sql: &mut Writer<'_>,
         _model: &Model,
-        _field: &FieldDeclaration,
-        _query: &TextQuery,
+        field: &FieldDeclaration,
+        query: &TextQuery,
     ) -> Result<()> {
-        Err(Error::unsupported("text search"))
+        // The words of each text stand between spaces, and texts are set apart by another
+        // character. Words hold nothing that a pattern would take for itself.
+        let (joined, operator) = match query.mode() {
+            Words::Phrase => (vec![query.words().join(" ")], ""),
+            Words::Any => (query.words().to_vec(), " OR "),
+            Words::All => (query.words().to_vec(), " AND "),
+        };
+        let path = path_of(&field.path);
+        sql.text(format!(
+            "EXISTS (SELECT 1 FROM (SELECT strongroom_words({DOCUMENT}.body, {path}) AS w \
+             OFFSET 0) AS t WHERE "
+        ));
+        for (at, words) in joined.iter().enumerate() {
+            sql.text(if at > 0 { operator } else { "" })
+                .text("t.w LIKE ");
+            sql.bind(format!("% {words} %").as_str());
+        }
+        sql.text(")");
+        Ok(())
     }
 
     fn call(
@@ -298,13 +316,15 @@ fn extract(kind: Kind, json: &str) -> String {
     }
 }
 
+/// A path as an array of its names.
+fn path_of(path: &FieldPath) -> String {
+    let names: Vec<_> = path.segments().map(literal).collect();
+    format!("ARRAY[{}]", names.join(", "))
+}
+
 /// The call that gives a row for each leaf of a field.
 fn leaves_of(path: &FieldPath) -> String {
-    let names: Vec<_> = path.segments().map(literal).collect();
-    format!(
-        "strongroom_leaves({DOCUMENT}.body, ARRAY[{}])",
-        names.join(", ")
-    )
+    format!("strongroom_leaves({DOCUMENT}.body, {})", path_of(path))
 }
 
 /// A subquery with a row for each value that fits the field's kind.
@@ -360,6 +380,20 @@ mod tests {
         assert_eq!(short_name("short"), "short");
         let wide = "ä".repeat(50);
         assert!(short_name(&wide).len() <= MAX_IDENTIFIER);
+    }
+
+    #[test]
+    fn values_are_cast_and_paths_are_constants() {
+        let field = FieldDeclaration::new("o.n".parse().unwrap(), Kind::Integer);
+        let mut sql = Writer::new(&Postgres);
+        sql.text(Postgres.value(&field))
+            .text(" > ")
+            .bind(Param::Float(0.5));
+        assert_eq!(
+            sql.finish().unwrap().sql,
+            "(CASE WHEN jsonb_typeof((d.body -> E'o' -> E'n')) = 'number' \
+             THEN (d.body -> E'o' -> E'n')::numeric END) > $1::text::numeric"
+        );
     }
 
     #[test]

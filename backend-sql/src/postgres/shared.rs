@@ -58,6 +58,7 @@ impl Shared {
         capabilities.atomic_bulk = true;
         capabilities.unique_fields = true;
         capabilities.backward_pages = true;
+        capabilities.text_search = true;
         capabilities.nested_filters = true;
         capabilities.native_filters = true;
         capabilities.aggregations = true;

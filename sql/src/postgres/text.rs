@@ -30,6 +30,13 @@ BEGIN
     END IF;
   END CASE;
 END $$;
+CREATE OR REPLACE FUNCTION strongroom_words(body jsonb, path text[]) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+  RETURN (SELECT string_agg(' ' || regexp_replace(lower((l.leaf #>> '{}') COLLATE pg_c_utf8),
+      '[^[:alnum:]]+', ' ', 'g') || ' ', chr(2))
+    FROM strongroom_leaves(body, path) AS l(leaf) WHERE jsonb_typeof(l.leaf) = 'string');
+END $$;
 CREATE OR REPLACE FUNCTION strongroom_histogram(value numeric, step float8, shift float8) RETURNS float8
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE distance float8 := value::float8 - shift;
