@@ -50,7 +50,7 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects to a server and makes the database ready for the store: two tables and three
+    /// Connects to a server and makes the database ready for the store: two tables and four
     /// functions whose names begin with `strongroom_`, in the current schema.
     ///
     /// A dropped future leaves the database as it was, or ready for the store.
