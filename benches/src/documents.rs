@@ -13,7 +13,7 @@ pub struct Account {
     pub region: String,
     #[document(keyword)]
     pub email: String,
-    #[document(text)]
+    #[document(keyword)]
     pub bio: String,
     pub logins: u64,
     pub balance: f64,
@@ -32,7 +32,7 @@ pub struct Quake {
     #[document(id)]
     pub id: String,
     pub mag: f64,
-    #[document(text)]
+    #[document(keyword)]
     pub place: String,
     pub time: Timestamp,
     pub updated: Timestamp,
@@ -60,7 +60,7 @@ pub struct Quake {
     pub mag_type: String,
     #[serde(rename = "type")]
     pub event_type: String,
-    #[document(text)]
+    #[document(keyword)]
     pub title: String,
 }
 
