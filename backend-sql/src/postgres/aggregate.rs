@@ -30,7 +30,7 @@ pub(crate) async fn aggregate(
                     let (key, first) = row::key(found, request.model.is_routed())?;
                     let document = row::document(found, first, key)?;
                     let bucket = if keyed {
-                        row::scalar(found, first + 4)?
+                        row::scalar(found, first + row::DOCUMENT)?
                     } else {
                         None
                     };

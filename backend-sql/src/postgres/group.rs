@@ -20,14 +20,15 @@ pub(crate) async fn group(
     let (mut current, mut documents, mut more) = (0, 0, false);
     for found in &rows {
         let (key, first) = row::key(found, request.model.is_routed())?;
-        let number = row::integer(found, first + 6)?;
+        let behind = first + row::DOCUMENT;
+        let number = row::integer(found, behind + 2)?;
         if number > wanted {
             more = true;
             break;
         }
         if number != current {
             current = number;
-            let value = row::scalar(found, first + 4)?;
+            let value = row::scalar(found, behind)?;
             let value = value.ok_or_else(|| Error::internal("a group has no value"))?;
             groups.push(Group::new(value, Vec::new()));
         }
@@ -40,7 +41,7 @@ pub(crate) async fn group(
         if !request.source.is_all() {
             document.body = request.source.apply(&document.body)?;
         }
-        let rank = row::integer(found, first + 5)?.unsigned_abs();
+        let rank = row::integer(found, behind + 1)?.unsigned_abs();
         if let Some(group) = groups.last_mut() {
             group.documents.push(Ranked::new(rank, document));
         }

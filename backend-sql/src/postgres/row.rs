@@ -86,20 +86,25 @@ pub(crate) fn body(row: &PgRow, column: usize) -> Result<strongroom_core::model:
     }
 }
 
-/// The document in the columns version, write id, something about its time, and body.
+/// How many columns [`document`] reads: what searches select of each document behind its key.
+pub(crate) const DOCUMENT: usize = 2;
+
+/// The document in the columns version and body.
 pub(crate) fn document(row: &PgRow, first: usize, key: Key) -> Result<RawDocument, Failure> {
+    let (version, body) = (version(row, first)?, body(row, first + 1)?);
+    Ok(RawDocument::new(key, version, body))
+}
+
+/// The document in the columns version, write id, age in milliseconds, and body.
+pub(crate) fn aged_document(row: &PgRow, first: usize, key: Key) -> Result<RawDocument, Failure> {
     let document = RawDocument::new(key, version(row, first)?, body(row, first + 3)?);
+    let age = integer(row, first + 2)?;
+    let age = Duration::from_millis(u64::try_from(age).unwrap_or_default());
+    let document = document.with_age(age);
     Ok(match there(row, first + 1)?.try_into() {
         Ok(id) => document.with_write_id(WriteId::from_bytes(id)),
         Err(_) => document,
     })
-}
-
-/// As [`document`], where the time is the document's age in milliseconds.
-pub(crate) fn aged_document(row: &PgRow, first: usize, key: Key) -> Result<RawDocument, Failure> {
-    let age = integer(row, first + 2)?;
-    let age = Duration::from_millis(u64::try_from(age).unwrap_or_default());
-    Ok(document(row, first, key)?.with_age(age))
 }
 
 /// A single value; `None` for `NULL`.

@@ -25,10 +25,10 @@ pub(crate) async fn find(
     for (at, found) in rows.iter().take(request.limit).enumerate() {
         let (key, next) = row::key(found, request.model.is_routed())?;
         if at == 0 {
-            first = Some(position(found, next + 4, request, key.clone())?);
+            first = Some(position(found, next + row::DOCUMENT, request, key.clone())?);
         }
         if at + 1 == taken {
-            last = Some(position(found, next + 4, request, key.clone())?);
+            last = Some(position(found, next + row::DOCUMENT, request, key.clone())?);
         }
         let mut document = row::document(found, next, key)?;
         if !request.source.is_all() {
