@@ -8,80 +8,15 @@
 #[allow(unreachable_pub, dead_code, reason = "shared by test programs")]
 mod support;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx_core::connection::ConnectOptions;
-use sqlx_core::query_scalar::query_scalar;
-use sqlx_postgres::{PgConnectOptions, Postgres};
 use strongroom_core::error::ErrorKind;
-use strongroom_core::model::{Body, Expected, Key, Model, WriteId};
+use strongroom_core::model::Key;
 use strongroom_core::query::{Filter, Native};
-use strongroom_core::store::{
-    BeginOptions, CountRequest, EnsureRequest, Load, LoadRequest, Save, SaveRequest, Schema,
-    Search, Store, Write,
-};
+use strongroom_core::store::{BeginOptions, CountRequest, Load, LoadRequest, Save, Search, Store};
 use strongroom_sqlx::{PostgresOptions, PostgresStore};
 
-use support::{Cut, Proxy};
-
-/// A store whose connections the server knows by a name of their own.
-struct Named {
-    name: String,
-    store: PostgresStore,
-    model: Arc<Model>,
-}
-
-impl Named {
-    async fn connect(connections: usize) -> Self {
-        let name = format!("test-{}", WriteId::random());
-        let url = support::url();
-        let sign = if url.contains('?') { '&' } else { '?' };
-        let options = PostgresOptions::from_url(&format!("{url}{sign}application_name={name}"))
-            .unwrap()
-            .connections(connections)
-            .wait(Duration::from_secs(5));
-        let store = PostgresStore::connect(options).await.unwrap();
-        let model = Model::builder(name.as_str()).build().unwrap();
-        let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
-        assert!(ensured.unwrap().created);
-        Self { name, store, model }
-    }
-
-    /// What the server answers about the store's connections, asked on another one.
-    async fn ask(&self, what: &'static str) -> i64 {
-        let options: PgConnectOptions = support::url().parse().unwrap();
-        let mut connection = options.connect().await.unwrap();
-        query_scalar::<Postgres, i64>(what)
-            .bind(&self.name)
-            .fetch_one(&mut connection)
-            .await
-            .unwrap()
-    }
-
-    fn put(&self, id: &str, n: usize) -> SaveRequest {
-        let body = Body::parse(format!(r#"{{"n":{n}}}"#)).unwrap();
-        let write = Write::put(Key::new(id).unwrap(), body, Expected::Any);
-        SaveRequest::new(self.model.clone(), write)
-    }
-
-    async fn number(&self, id: &str) -> u64 {
-        let request = LoadRequest::new(self.model.clone(), vec![Key::new(id).unwrap()]);
-        let loaded = self.store.load(request).await.unwrap();
-        let body = loaded.first().unwrap().as_ref().unwrap().body.to_object();
-        body.unwrap().get("n").unwrap().as_u64().unwrap()
-    }
-
-    async fn done(self) {
-        assert!(
-            self.store
-                .drop_collection(self.model.name().clone())
-                .await
-                .unwrap()
-        );
-        self.store.close().await.unwrap();
-    }
-}
+use support::{Cut, Named, Proxy};
 
 const IN_TRANSACTION: &str = "SELECT count(*) FROM pg_stat_activity \
      WHERE application_name = $1 AND state LIKE 'idle in transaction%'";

@@ -1,9 +1,14 @@
-//! Many writes, within a transaction.
+//! Many writes.
 //!
-//! The documents that are there are locked in the order of their keys, the items are decided one
-//! after another in memory, and what they come to is written by one statement for each of
-//! creating, replacing and deleting. Where that cannot tell which item is at fault, because fields
-//! are unique or the server refused a value, the items are written one by one.
+//! Puts and deletes of different documents are decided and written by one statement for a
+//! thousand of them: see [`at_once`]. What that leaves, and every bulk of other items, is carried
+//! out within a transaction: the documents that are there are locked in the order of their keys,
+//! the items are decided one after another in memory, and what they come to is written by one
+//! statement for each of creating, replacing and deleting. Where that cannot tell which item is at
+//! fault, because fields are unique or the server refused a value, the items are written one by
+//! one.
+
+pub(crate) mod at_once;
 
 use std::collections::BTreeMap;
 
@@ -22,20 +27,26 @@ use super::write;
 /// How often a bulk that lost a race for a key is decided anew.
 const ATTEMPTS: usize = 16;
 
-/// How the transaction goes back to where the bulk began.
+/// How the transaction goes back to where the call began.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Undo {
-    /// The transaction is the bulk's own.
+    /// There is none: a statement that is refused leaves nothing behind.
+    Nothing,
+    /// The transaction is the call's own.
     Own,
-    /// There is a savepoint around the bulk.
+    /// There is a savepoint around the call.
     Call,
+    /// There is a savepoint around a part of the bulk.
+    Part,
 }
 
 impl Undo {
     pub(crate) async fn undo(self, connection: &mut PgConnection) -> Result<(), Failure> {
         let sql = match self {
+            Self::Nothing => return Ok(()),
             Self::Own => "ROLLBACK; BEGIN",
             Self::Call => "ROLLBACK TO SAVEPOINT strongroom_call",
+            Self::Part => "ROLLBACK TO SAVEPOINT strongroom_part",
         };
         raw_sql(sql).execute(connection).await?;
         Ok(())
@@ -44,7 +55,7 @@ impl Undo {
 
 pub(crate) type Outcomes = Vec<Result<Receipt>>;
 
-/// Carries out a bulk. An atomic one that fails has undone what it wrote.
+/// Carries out a bulk within a transaction. An atomic one that fails has undone what it wrote.
 pub(crate) async fn bulk(
     connection: &mut PgConnection,
     statements: &Statements,
@@ -52,13 +63,54 @@ pub(crate) async fn bulk(
     atomic: bool,
     undo: Undo,
 ) -> Result<Outcomes, Failure> {
-    let keyed = |outcomes: Outcomes| -> Outcomes {
-        let keyed = outcomes.into_iter().zip(items).map(|(outcome, item)| {
-            outcome.map_err(|e| {
-                e.with_key(item.key().clone())
-                    .with_collection(statements.model.name().clone())
-            })
+    let Some(order) = at_once::order(items).filter(|order| !order.is_empty()) else {
+        return locked(connection, statements, items, atomic, undo).await;
+    };
+    let mut told = at_once::untold(items);
+    let mut begin = "SAVEPOINT strongroom_part";
+    for places in order.chunks(at_once::MOST) {
+        raw_sql(begin).execute(&mut *connection).await?;
+        begin = "RELEASE SAVEPOINT strongroom_part; SAVEPOINT strongroom_part";
+        at_once::write(connection, statements, items, places, Undo::Part, &mut told).await?;
+    }
+    let left = at_once::left(items, &told);
+    if atomic {
+        let failed = told.iter().flatten().any(Result::is_err);
+        if failed || !left.is_empty() {
+            undo.undo(connection).await?;
+        }
+        if !left.is_empty() {
+            return locked(connection, statements, items, atomic, undo).await;
+        }
+        let outcomes = told.into_iter().flatten().collect();
+        return Ok(if failed {
+            all_undone(outcomes)
+        } else {
+            outcomes
         });
+    }
+    if !left.is_empty() {
+        raw_sql(begin).execute(&mut *connection).await?;
+        let outcomes = locked(connection, statements, &left, false, Undo::Part).await?;
+        at_once::fill(&mut told, outcomes);
+    }
+    raw_sql("RELEASE SAVEPOINT strongroom_part")
+        .execute(connection)
+        .await?;
+    Ok(told.into_iter().flatten().collect())
+}
+
+/// Carries out a bulk of any items within a transaction, as [`bulk`] does.
+pub(crate) async fn locked(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    items: &[BulkItem],
+    atomic: bool,
+    undo: Undo,
+) -> Result<Outcomes, Failure> {
+    let keyed = |outcomes: Outcomes| -> Outcomes {
+        let keyed = outcomes.into_iter().zip(items);
+        let keyed = keyed.map(|(outcome, item)| outcome.map_err(|e| about(e, statements, item)));
         keyed.collect()
     };
     if !statements.model.fields().any(|field| field.unique) {
@@ -88,6 +140,22 @@ pub(crate) async fn bulk(
 /// Whether one item may be refused so, and the others not.
 fn is_of_an_item(code: &str) -> bool {
     code.starts_with("22") || code.starts_with("23") || code.starts_with("54")
+}
+
+/// The error of an item, which says what it is about.
+fn about(error: Error, statements: &Statements, item: &BulkItem) -> Error {
+    error
+        .with_key(item.key().clone())
+        .with_collection(statements.model.name().clone())
+}
+
+/// The error of a call, for each of its items.
+pub(crate) fn of_each(error: &Error, items: &[BulkItem]) -> Outcomes {
+    let errors = items.iter().map(|item| {
+        let same = Error::new(error.kind(), error.message());
+        Err(same.with_key(item.key().clone()))
+    });
+    errors.collect()
 }
 
 /// What an atomic bulk answers of which an item failed.

@@ -41,6 +41,18 @@ macro_rules! family {
             }
         }
 
+        impl $type {
+            async fn run_bulk(
+                &self,
+                model: Arc<Model>,
+                work: Work<bulk::Outcomes>,
+            ) -> Result<bulk::Outcomes> {
+                let (operation, around) = (Operation::Bulk, Around::Transaction);
+                self.run(operation, around, Some(model), work, bulk::violates)
+                    .await
+            }
+        }
+
         #[async_trait]
         #[deny(clippy::missing_trait_methods)]
         impl Bulk for $type {
@@ -52,22 +64,52 @@ macro_rules! family {
                 refuse_computed(writes)?;
                 let statements = self.shared().statements(&request.model);
                 let model = request.model.clone();
+                let order = at_once::order(&request.items)
+                    .filter(|order| !request.atomic && order.len() <= at_once::MOST);
+                let Some(order) = order else {
+                    let work: Work<_> = Box::new(move |c, undo| {
+                        Box::pin(async move {
+                            let BulkRequest { items, atomic, .. } = &request;
+                            bulk::bulk(c, &statements, items, *atomic, undo).await
+                        })
+                    });
+                    return self.run_bulk(model, work).await.map(BulkReply::new);
+                };
+                // One statement, and for what that leaves a transaction.
+                let items = Arc::new(request.items);
+                let (asked, by) = (items.clone(), statements.clone());
                 let work: Work<_> = Box::new(move |c, undo| {
                     Box::pin(async move {
-                        let BulkRequest { items, atomic, .. } = &request;
-                        bulk::bulk(c, &statements, items, *atomic, undo).await
+                        let mut told = at_once::untold(&asked);
+                        at_once::write(c, &by, &asked, &order, undo, &mut told).await?;
+                        Ok(told)
                     })
                 });
-                let outcomes = self
+                let mut told = self
                     .run(
                         Operation::Bulk,
-                        Around::Transaction,
-                        Some(model),
+                        Around::Write,
+                        Some(model.clone()),
                         work,
-                        bulk::violates,
+                        |_| false,
                     )
                     .await?;
-                Ok(BulkReply::new(outcomes))
+                let left = Arc::new(at_once::left(&items, &told));
+                if !left.is_empty() {
+                    let asked = left.clone();
+                    let work: Work<_> = Box::new(move |c, undo| {
+                        Box::pin(
+                            async move { bulk::locked(c, &statements, &asked, false, undo).await },
+                        )
+                    });
+                    let outcomes = match self.run_bulk(model, work).await {
+                        // The others have taken effect.
+                        Err(error) if left.len() < items.len() => bulk::of_each(&error, &left),
+                        outcomes => outcomes?,
+                    };
+                    at_once::fill(&mut told, outcomes);
+                }
+                Ok(BulkReply::new(told.into_iter().flatten().collect()))
             }
         }
 

@@ -137,7 +137,7 @@ impl Shared {
         };
         let begin = match around {
             Around::Read | Around::Write => {
-                let outcome = work(lease.connection()?, Undo::Own).await;
+                let outcome = work(lease.connection()?, Undo::Nothing).await;
                 let phase = if writes { Phase::Write } else { Phase::Read };
                 return lease.after(outcome).map_err(|f| f.told(phase, model));
             }

@@ -7,6 +7,7 @@ use strongroom_core::model::{Key, Model};
 use strongroom_sql::postgres::store_text;
 use strongroom_sql::{Dialect, Postgres};
 
+use super::bulk::at_once::MOST;
 use super::row::Query;
 
 /// The server's clock in milliseconds.
@@ -44,6 +45,13 @@ pub(crate) struct Statements {
     /// where a row has changed while it was waited for, the server evaluates a join with a list
     /// of keys anew, and drops rows of it.
     pub(crate) lock_many: Arc<str>,
+    /// Puts and deletes of documents that are all different: of those that were not written, the
+    /// place and the version that was there; of those that were written at whatever version there
+    /// was, the place and the new version. The documents are locked in the order of the list: a
+    /// function, and a list of unknown length, keep the planner from reading the whole table.
+    /// Where a document was changed while the statement waited for it, the server looks for it
+    /// anew and does not find it. It counts as not written then, and must not be created.
+    pub(crate) write_many: Arc<str>,
     /// The places of those that were created: those whose keys were free.
     pub(crate) insert_many: Arc<str>,
     pub(crate) update_many: Arc<str>,
@@ -98,6 +106,20 @@ impl Statements {
             "unnest({many}, ${a}::bigint[], ${b}::bytea[], ${c}::text[]) WITH ORDINALITY \
              AS i({many_names}, version, write_id, body, n)"
         );
+        let hidden = |number: i32, kind: &str| format!("(SELECT ${number}::{kind}[])");
+        let hidden_keys = if routed {
+            format!("{}, {}", hidden(1, "text"), hidden(2, "text"))
+        } else {
+            hidden(1, "text")
+        };
+        let merged = format!(
+            "SELECT * FROM unnest({hidden_keys}, {}, {}, {}, {}) WITH ORDINALITY \
+             AS i({many_names}, expected, created, write_id, body, n) LIMIT (SELECT {MOST})",
+            hidden(a, "bigint"),
+            hidden(b, "bigint"),
+            hidden(c, "bytea"),
+            hidden(c + 1, "text"),
+        );
         let values = many_names
             .split(", ")
             .map(|name| format!("i.{name}"))
@@ -151,6 +173,24 @@ impl Statements {
                      ORDER BY d.id FOR UPDATE"
                 )
             }
+            .into(),
+            write_many: format!(
+                "WITH w AS (MERGE INTO {t} AS d USING ({merged}) AS i \
+                 ON {same} AND strongroom_by_key(d.version) \
+                 WHEN MATCHED AND d.version = coalesce(i.expected, d.version) AND i.body IS NULL \
+                 THEN DELETE \
+                 WHEN MATCHED AND d.version = coalesce(i.expected, d.version) AND {HAS_NEXT} \
+                 THEN UPDATE SET version = d.version + 1, write_id = i.write_id, \
+                 body = i.body::jsonb, written_at = {NOW} \
+                 WHEN NOT MATCHED AND i.created IS NOT NULL AND (i.expected IS NOT NULL \
+                 OR NOT EXISTS (SELECT FROM {t} AS d WHERE {same})) \
+                 THEN INSERT ({names}, version, write_id, body, written_at) \
+                 VALUES ({values}, i.created, i.write_id, i.body::jsonb, {NOW}) \
+                 RETURNING i.n, d.version, i.expected IS NULL AND i.body IS NOT NULL AS told) \
+                 SELECT w.n, true, w.version FROM w WHERE w.told UNION ALL \
+                 SELECT i.n, false, (SELECT d.version FROM {t} AS d WHERE {same}) \
+                 FROM {of_many} WHERE i.n NOT IN (SELECT w.n FROM w)"
+            )
             .into(),
             insert_many: format!(
                 "INSERT INTO {t} AS d ({names}, version, write_id, body, written_at) \

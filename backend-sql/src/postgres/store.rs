@@ -15,6 +15,7 @@ use strongroom_core::store::{
     ServerInfo, Store, Transact, Transaction,
 };
 
+use super::bulk::at_once;
 use super::family::{family, refuse_computed};
 use super::options::PostgresOptions;
 use super::scan::PostgresScan;
@@ -50,7 +51,7 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects to a server and makes the database ready for the store: two tables and four
+    /// Connects to a server and makes the database ready for the store: two tables and five
     /// functions whose names begin with `strongroom_`, in the current schema.
     ///
     /// A dropped future leaves the database as it was, or ready for the store.

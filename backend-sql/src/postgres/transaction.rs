@@ -23,7 +23,7 @@ use strongroom_core::store::{
     Search, ServerInfo, Store, Transact, Transaction,
 };
 
-use super::bulk::Undo;
+use super::bulk::{Undo, at_once};
 use super::error::{Failure, Phase, answered, is_serialization, map};
 use super::family::{family, refuse_computed};
 use super::pool::Lease;

@@ -9,8 +9,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
-use sqlx_postgres::PgConnectOptions;
+use sqlx_core::connection::ConnectOptions;
+use sqlx_core::query_scalar::query_scalar;
+use sqlx_postgres::{PgConnectOptions, Postgres};
+use strongroom_core::model::{Body, Expected, Key, Model, Version, WriteId};
+use strongroom_core::store::{
+    BulkItem, BulkRequest, EnsureRequest, Load, LoadRequest, SaveRequest, Schema, Store, Write,
+};
 use strongroom_sqlx::{PostgresOptions, PostgresStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -35,6 +42,96 @@ pub fn options() -> PostgresOptions {
 pub async fn store() -> PostgresStore {
     PostgresStore::connect(options()).await.unwrap()
 }
+
+/// A store whose connections the server knows by a name of their own.
+pub struct Named {
+    pub name: String,
+    pub store: PostgresStore,
+    pub model: Arc<Model>,
+}
+
+impl Named {
+    /// Connects, and makes a collection.
+    pub async fn connect(connections: usize) -> Self {
+        let name = format!("test-{}", WriteId::random());
+        let url = url();
+        let sign = if url.contains('?') { '&' } else { '?' };
+        let options = PostgresOptions::from_url(&format!("{url}{sign}application_name={name}"))
+            .unwrap()
+            .connections(connections)
+            .wait(Duration::from_secs(5));
+        let store = PostgresStore::connect(options).await.unwrap();
+        let model = Model::builder(name.as_str()).build().unwrap();
+        let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
+        assert!(ensured.unwrap().created);
+        Self { name, store, model }
+    }
+
+    /// What the server answers about the store's connections, asked on another one.
+    pub async fn ask(&self, what: &'static str) -> i64 {
+        let options: PgConnectOptions = url().parse().unwrap();
+        let mut connection = options.connect().await.unwrap();
+        query_scalar::<Postgres, i64>(what)
+            .bind(&self.name)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+    }
+
+    /// A request to put a document that holds this number.
+    pub fn put(&self, id: &str, n: usize) -> SaveRequest {
+        let body = Body::parse(format!(r#"{{"n":{n}}}"#)).unwrap();
+        let write = Write::put(Key::new(id).unwrap(), body, Expected::Any);
+        SaveRequest::new(self.model.clone(), write)
+    }
+
+    /// A request of this write.
+    pub fn save(&self, write: Write) -> SaveRequest {
+        SaveRequest::new(self.model.clone(), write)
+    }
+
+    /// A request of these items.
+    pub fn bulk(&self, items: Vec<BulkItem>) -> BulkRequest {
+        BulkRequest::new(self.model.clone(), items)
+    }
+
+    /// The version of a document.
+    pub async fn version(&self, key: Key) -> Option<Version> {
+        let request = LoadRequest::new(self.model.clone(), vec![key]);
+        let loaded = self.store.load(request).await.unwrap();
+        loaded.first().unwrap().as_ref().map(|found| found.version)
+    }
+
+    /// Waits until a statement of the store waits for a lock.
+    pub async fn until_someone_waits(&self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.ask(WAITING).await == 0 {
+            assert!(Instant::now() < deadline, "no statement waits");
+        }
+    }
+
+    /// The number that a document holds.
+    pub async fn number(&self, id: &str) -> u64 {
+        let request = LoadRequest::new(self.model.clone(), vec![Key::new(id).unwrap()]);
+        let loaded = self.store.load(request).await.unwrap();
+        let body = loaded.first().unwrap().as_ref().unwrap().body.to_object();
+        body.unwrap().get("n").unwrap().as_u64().unwrap()
+    }
+
+    /// Drops the collection.
+    pub async fn done(self) {
+        assert!(
+            self.store
+                .drop_collection(self.model.name().clone())
+                .await
+                .unwrap()
+        );
+        self.store.close().await.unwrap();
+    }
+}
+
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity \
+     WHERE application_name = $1 AND wait_event_type = 'Lock'";
 
 /// Where a connection ends that carries a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
