@@ -21,9 +21,13 @@ fn key(n: usize) -> Key {
     Key::new(format!("id{n:05}")).unwrap()
 }
 
-fn put(n: usize, expected: impl Into<Expected>) -> BulkItem {
+fn write(n: usize, expected: impl Into<Expected>) -> Write {
     let body = Body::parse(format!(r#"{{"n":{n}}}"#)).unwrap();
-    Write::put(key(n), body, expected).into()
+    Write::put(key(n), body, expected)
+}
+
+fn put(n: usize, expected: impl Into<Expected>) -> BulkItem {
+    write(n, expected).into()
 }
 
 /// A body that the server refuses: `jsonb` holds no number of so many digits.
@@ -183,17 +187,12 @@ async fn what_the_server_refuses_spoils_nothing_else() {
 async fn a_race_is_told_by_the_version_that_won() {
     let named = Named::connect(4).await;
     for alone in [false, true] {
-        let BulkItem::Write(first) = put(0, Expected::Any) else {
-            unreachable!("a put is a write");
-        };
-        let made = named.store.save(named.save(first)).await.unwrap();
+        let first = named.save(write(0, Expected::Any));
+        let made = named.store.save(first).await.unwrap();
         let before = made.version.unwrap();
         let transact = named.store.transact().unwrap();
         let winner = transact.begin(BeginOptions::new()).await.unwrap();
-        let BulkItem::Write(change) = put(0, before) else {
-            unreachable!("a put is a write");
-        };
-        let won = winner.save(named.save(change.clone())).await.unwrap();
+        let won = winner.save(named.save(write(0, before))).await.unwrap();
         let (store, request) = (
             named.store.clone(),
             named.bulk(vec![put(0, before), put(1, Expected::Any)]),

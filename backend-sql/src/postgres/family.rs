@@ -76,7 +76,7 @@ macro_rules! family {
                     return self.run_bulk(model, work).await.map(BulkReply::new);
                 };
                 // One statement, and for what that leaves a transaction.
-                let items = Arc::new(request.items);
+                let items = request.items;
                 let (asked, by) = (items.clone(), statements.clone());
                 let work: Work<_> = Box::new(move |c, undo| {
                     Box::pin(async move {
