@@ -65,6 +65,7 @@
 //! # Features
 //!
 //! - `sqlite` (default): the embedded engine, `sqlite://` in [`connect`].
+//! - `postgres`: PostgreSQL, `postgres://` in [`connect`].
 //! - `derive` (default): `#[derive(Document)]` and `#[derive(Object)]`.
 //! - `transfer` (default): [`handle::transfer`], import and export of JSON lines, copies between
 //!   stores.
@@ -94,6 +95,9 @@ pub use strongroom_core::{
 pub use strongroom_derive::{Document, Object};
 #[cfg(feature = "sqlite")]
 pub use strongroom_sqlite as sqlite;
+
+#[cfg(feature = "postgres")]
+pub use strongroom_sqlx as postgres;
 
 /// The examples of the README compile.
 #[cfg(all(doctest, feature = "derive", feature = "sqlite", feature = "transfer"))]

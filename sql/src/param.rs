@@ -122,9 +122,10 @@ impl<'d> Writer<'d> {
 
     /// Adds a placeholder for a value.
     pub fn bind(&mut self, value: impl Into<Param>) -> &mut Self {
-        self.params.push(value.into());
-        self.sql
-            .push_str(&self.dialect.placeholder(self.params.len()));
+        let value = value.into();
+        let placeholder = self.dialect.placeholder(self.params.len() + 1, &value);
+        self.sql.push_str(&placeholder);
+        self.params.push(value);
         self
     }
 
