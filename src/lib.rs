@@ -65,6 +65,7 @@
 //! # Features
 //!
 //! - `sqlite` (default): the embedded engine, `sqlite://` in [`connect`].
+//! - `es`: Elasticsearch and OpenSearch, `elasticsearch://` and `opensearch://` in [`connect`].
 //! - `derive` (default): `#[derive(Document)]` and `#[derive(Object)]`.
 //! - `transfer` (default): [`handle::transfer`], import and export of JSON lines, copies between
 //!   stores.
@@ -92,6 +93,8 @@ pub use strongroom_core::{
 };
 #[cfg(feature = "derive")]
 pub use strongroom_derive::{Document, Object};
+#[cfg(feature = "es")]
+pub use strongroom_es as es;
 #[cfg(feature = "sqlite")]
 pub use strongroom_sqlite as sqlite;
 

@@ -96,8 +96,8 @@ impl EsOptions {
         self
     }
 
-    /// Trusts servers whose certificates were signed by these authorities, in PEM form, instead of
-    /// by those that everybody trusts.
+    /// Trusts servers whose certificates were signed by these authorities, in PEM form, besides
+    /// those that everybody trusts.
     #[must_use]
     pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.security.authorities = Some(pem.into());
