@@ -60,7 +60,8 @@
 //!
 //! The layers of the library are modules: [`handle`] is what users hold, [`store`] the trait
 //! family that adapters implement, [`layers`] what wraps any store, [`memory`] the store in
-//! memory, [`model`], [`query`] and [`patch`] the vocabulary.
+//! memory, [`model`], [`query`] and [`patch`] the vocabulary. `guide` has longer texts, such as how
+//! to move from SQLite to a cluster.
 //!
 //! # Features
 //!
@@ -74,6 +75,9 @@
 //! - `metrics`: figures of calls for the `metrics` crate.
 
 mod connect;
+// Text alone, whose examples need these.
+#[cfg(all(any(doc, doctest), feature = "derive", feature = "transfer"))]
+pub mod guide;
 pub mod prelude;
 
 pub use connect::{connect, open};
