@@ -135,6 +135,10 @@ async fn failures_to_connect_do_not_tell_secrets() {
     let place = unused.local_addr().unwrap();
     drop(unused);
     let (plain, _heads) = server(OPENSEARCH);
+    let folder = tempfile::tempdir().unwrap();
+    let no_certificate = folder.path().join("ca.pem");
+    let pem = "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n";
+    std::fs::write(&no_certificate, pem).unwrap();
     for (url, kind) in [
         (
             format!("opensearch://me:hunter2@{place}"),
@@ -150,6 +154,14 @@ async fn failures_to_connect_do_not_tell_secrets() {
         ),
         (
             format!("opensearch+https://me:hunter2@{plain}?ca_file=/no/such/file.pem"),
+            ErrorKind::Config,
+        ),
+        (
+            // The file is there and holds no certificate.
+            format!(
+                "opensearch+https://me:hunter2@{plain}?ca_file={}",
+                no_certificate.display()
+            ),
             ErrorKind::Config,
         ),
         (
