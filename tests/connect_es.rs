@@ -1,5 +1,9 @@
 //! From a URL to a search engine, played by a stub: who is told what, and what never shows.
 #![cfg(feature = "es")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "tests end by panicking; outside of a test function the lints do not know one"
+)]
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

@@ -22,8 +22,8 @@ use support::{builder, opensearch_url, store, store_at};
 async fn walk(stores: [&dyn Store; 2], request: &FindRequest) -> Vec<Key> {
     let mut request = request.clone();
     let mut keys = Vec::new();
-    for turn in 0.. {
-        let page: Page = stores[turn % 2].find(request.clone()).await.unwrap();
+    for store in stores.into_iter().cycle() {
+        let page: Page = store.find(request.clone()).await.unwrap();
         let documents = page.documents.iter();
         keys.extend(documents.map(|document: &RawDocument| document.key.clone()));
         let Some(next) = page.next else { break };

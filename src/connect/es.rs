@@ -141,7 +141,10 @@ fn address(protocol: &str, place: &str) -> Option<String> {
         Some(at) => (host.get(..at)?, host.get(at + 1..)?.parse().ok()?),
         None => (host, PORT),
     };
-    let is_host = !host.is_empty() && !(host.contains(':') && !host.starts_with('['));
+    let is_host = match host.strip_prefix('[') {
+        Some(v6) => v6.ends_with(']'),
+        None => !host.is_empty() && !host.contains(':'),
+    };
     (is_host && port > 0).then(|| format!("{protocol}://{host}:{port}{path}"))
 }
 
