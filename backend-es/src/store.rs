@@ -146,6 +146,10 @@ impl fmt::Debug for EsStore {
     }
 }
 
+/// What is read of an index's description, or of the error in its place. The mappings of a model
+/// with nested fields can be deeper than a reader goes; of an index of others the name is left.
+const DESCRIPTION: &str = "error,status,*.aliases,*.mappings._meta,*.settings.index.provided_name";
+
 /// Bounds one bulk request: the engine takes 100 MB.
 pub(crate) const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
 
@@ -230,7 +234,8 @@ impl EsStore {
     /// What the engine holds under the collection's name.
     pub(crate) async fn look_up(&self, collection: &CollectionName) -> Result<Option<Stored>> {
         let path = format!("/{collection}");
-        let reply = self.wire().send(Request::new(Method::Get, &path)).await;
+        let request = Request::new(Method::Get, &path).query("filter_path", DESCRIPTION);
+        let reply = self.wire().send(request).await;
         let reply = reply.map_err(|f| f.into_read_error())?;
         if reply.status == 404 {
             self.forget(collection);
