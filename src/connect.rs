@@ -18,6 +18,7 @@ use strongroom_core::{Error, ErrorKind, Operation, Result};
 const SCHEMES: &[(&str, Option<&str>)] = &[
     ("memory:", None),
     ("sqlite:", Some("sqlite")),
+    ("postgres:", Some("postgres")),
     ("elasticsearch:", Some("es")),
     ("opensearch:", Some("es")),
 ];
@@ -29,10 +30,14 @@ const SCHEMES: &[(&str, Option<&str>)] = &[
 /// | `memory:` | in memory, gone with the last handle | |
 /// | `sqlite://app.db`, `sqlite:///var/lib/app.db` | a file of SQLite, relative or absolute | `sqlite` |
 /// | `sqlite::memory:` | SQLite in memory | `sqlite` |
+/// | `postgres://user:password@host:port/database` | a database of PostgreSQL | `postgres` |
 /// | `elasticsearch://user:password@host:9200` | a cluster of Elasticsearch | `es` |
 /// | `opensearch://user:password@host:9200` | a cluster of OpenSearch | `es` |
 /// | `elasticsearch+https://…`, `opensearch+https://…` | the same by TLS | `es` |
 /// | `elasticsearch+cloud://user:password@CLOUD_ID` | a deployment of Elastic Cloud, by TLS | `es` |
+///
+/// A URL of PostgreSQL takes the parameters that its own programs take, `sslmode` among them; the
+/// store's documentation says how it is read. `postgresql:` is the same. No error tells the URL.
 ///
 /// In a path `%20` and its like stand for the byte that they name, so that a path may hold `?`,
 /// `#` and `%`. A URL of SQLite takes these parameters, joined by `&` after a `?`:
@@ -116,6 +121,16 @@ async fn open_store(url: &str) -> Result<Arc<dyn Store>> {
         #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err(config(
             "scheme sqlite: is not built in: switch on the feature `sqlite` of strongroom",
+        )),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => {
+            let options = strongroom_sqlx::PostgresOptions::from_url(url)?;
+            let store = strongroom_sqlx::PostgresStore::connect(options).await?;
+            Ok(Arc::new(store))
+        }
+        #[cfg(not(feature = "postgres"))]
+        "postgres" | "postgresql" => Err(config(
+            "scheme postgres: is not built in: switch on the feature `postgres` of strongroom",
         )),
         #[cfg(feature = "es")]
         "elasticsearch"

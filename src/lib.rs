@@ -66,6 +66,7 @@
 //! # Features
 //!
 //! - `sqlite` (default): the embedded engine, `sqlite://` in [`connect`].
+//! - `postgres`: PostgreSQL, `postgres://` in [`connect`].
 //! - `es`: Elasticsearch and OpenSearch, `elasticsearch://` and `opensearch://` in [`connect`].
 //! - `derive` (default): `#[derive(Document)]` and `#[derive(Object)]`.
 //! - `transfer` (default): [`handle::transfer`], import and export of JSON lines, copies between
@@ -101,6 +102,9 @@ pub use strongroom_derive::{Document, Object};
 pub use strongroom_es as es;
 #[cfg(feature = "sqlite")]
 pub use strongroom_sqlite as sqlite;
+
+#[cfg(feature = "postgres")]
+pub use strongroom_sqlx as postgres;
 
 /// The examples of the README compile.
 #[cfg(all(doctest, feature = "derive", feature = "sqlite", feature = "transfer"))]
