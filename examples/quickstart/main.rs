@@ -8,9 +8,11 @@
 //! cargo run --example quickstart -- sqlite://quakes.db sqlite://copy.db
 //! ```
 //!
-//! The same program moves the events to a cluster, or runs there; `--drop` clears up behind it:
+//! The same program moves the events to a server or a cluster, or runs there; `--drop` clears up
+//! behind it:
 //!
 //! ```sh
+//! cargo run --example quickstart --features postgres -- postgres://me:password@localhost/test
 //! cargo run --example quickstart --features es -- sqlite://quakes.db elasticsearch://localhost
 //! cargo run --example quickstart --features es -- --drop opensearch://me:password@localhost:9200
 //! ```

@@ -94,8 +94,8 @@ pub(crate) struct Run {
     arguments: Vec<String>,
 }
 
-/// The runs of an example: as it is, and the quickstart on each search engine as well, once from
-/// SQLite to there and once on the engine alone.
+/// The runs of an example: as it is, and the quickstart on each server as well, once from SQLite to
+/// there and once on the server alone.
 pub(crate) fn runs(example: &Example, variables: &Variables) -> Vec<Run> {
     let title = format!("example {}", example.name);
     let mut runs = vec![Run {
@@ -105,21 +105,22 @@ pub(crate) fn runs(example: &Example, variables: &Variables) -> Vec<Run> {
     if example.name != "quickstart" {
         return runs;
     }
-    for (scheme, variable) in [
+    for (engine, variable) in [
         ("elasticsearch", "STRONGROOM_TEST_ELASTICSEARCH_URL"),
         ("opensearch", "STRONGROOM_TEST_OPENSEARCH_URL"),
+        ("postgres", "STRONGROOM_TEST_POSTGRES_URL"),
     ] {
         // Without a server the run has failed already, and says so.
         let Some(url) = url_of(variable, variables) else {
             continue;
         };
-        let url = facade_url(scheme, &url);
+        let url = facade_url(engine, &url);
         for (what, urls) in [
             (
-                format!("from SQLite to {scheme}"),
+                format!("from SQLite to {engine}"),
                 vec!["sqlite::memory:", &url],
             ),
-            (format!("on {scheme}"), vec![&url]),
+            (format!("on {engine}"), vec![&url]),
         ] {
             let arguments = ["--drop"].into_iter().chain(urls);
             runs.push(Run {
@@ -131,11 +132,13 @@ pub(crate) fn runs(example: &Example, variables: &Variables) -> Vec<Run> {
     runs
 }
 
-/// The URL by which the facade knows the server at an `http://` or `https://` URL.
-fn facade_url(scheme: &str, url: &str) -> String {
-    match url.strip_prefix("https") {
-        Some(rest) => format!("{scheme}+https{rest}"),
-        None => format!("{scheme}{}", url.strip_prefix("http").unwrap_or(url)),
+/// The URL by which the facade knows the server at a URL: it tells search engines apart, whose own
+/// URLs are those of HTTP.
+fn facade_url(engine: &str, url: &str) -> String {
+    match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+        (Some(place), _) => format!("{engine}://{place}"),
+        (_, Some(place)) => format!("{engine}+https://{place}"),
+        _ => url.to_owned(),
     }
 }
 
@@ -200,6 +203,7 @@ mod tests {
                 "http://127.0.0.1:42983",
             ),
             url("STRONGROOM_TEST_OPENSEARCH_URL", "https://me:x@db:9200"),
+            url("STRONGROOM_TEST_POSTGRES_URL", "postgres://me@db/test"),
         ];
         let of = |name: &str| runs(&example(name), &variables);
         let arguments: Vec<String> = of("quickstart")
@@ -214,6 +218,8 @@ mod tests {
                 "--drop elasticsearch://127.0.0.1:42983",
                 "--drop sqlite::memory: opensearch+https://me:x@db:9200",
                 "--drop opensearch+https://me:x@db:9200",
+                "--drop sqlite::memory: postgres://me@db/test",
+                "--drop postgres://me@db/test",
             ]
         );
         assert_eq!(of("passwords").len(), 1);
