@@ -14,6 +14,10 @@ use strongroom::{ErrorKind, Operation};
 
 /// A server that tells every request what it is; and the heads of the requests.
 fn server(told: &'static str) -> (String, Receiver<String>) {
+    answering("200 OK", told)
+}
+
+fn answering(status: &'static str, told: &'static str) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let place = listener.local_addr().unwrap().to_string();
     let (sender, heads) = channel();
@@ -31,7 +35,7 @@ fn server(told: &'static str) -> (String, Receiver<String>) {
                 }
             }
             let reply = format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
+                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\n\
                  content-length: {}\r\n\r\n{told}",
                 told.len()
             );
@@ -143,7 +147,13 @@ async fn failures_to_connect_do_not_tell_secrets() {
     let no_certificate = folder.path().join("ca.pem");
     let pem = "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n";
     std::fs::write(&no_certificate, pem).unwrap();
+    let refusal = r#"{"error":{"type":"security_exception","reason":"no"},"status":401}"#;
+    let (refusing, _heads) = answering("401 Unauthorized", refusal);
     for (url, kind) in [
+        (
+            format!("opensearch://me:hunter2@{refusing}"),
+            ErrorKind::Unauthorized,
+        ),
         (
             format!("opensearch://me:hunter2@{place}"),
             ErrorKind::Unavailable,

@@ -189,13 +189,34 @@ pub(crate) fn run(
 mod tests {
     use super::*;
 
+    fn example(name: &str) -> Example {
+        Example {
+            name: name.to_owned(),
+            program: "/bin/echo".into(),
+            package: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn a_program_gets_its_arguments() {
+        let workspace = Workspace {
+            root: ".".into(),
+            target: PathBuf::new(),
+            members: Vec::new(),
+            graph: BTreeMap::new(),
+        };
+        let on_server = Run {
+            title: "example echo on a server".to_owned(),
+            arguments: vec!["--drop".to_owned(), "memory:".to_owned()],
+        };
+        let suite = run(&workspace, &example("echo"), on_server, &Vec::new()).unwrap();
+        assert_eq!(suite.title, "example echo on a server");
+        assert_eq!((suite.passed, suite.failed), (1, 0));
+        assert_eq!(suite.output, "--drop memory:\n");
+    }
+
     #[test]
     fn the_quickstart_is_run_on_each_server() {
-        let example = |name: &str| Example {
-            name: name.to_owned(),
-            program: PathBuf::new(),
-            package: PathBuf::new(),
-        };
         let url = |name: &str, url: &str| (name.to_owned(), url.to_owned());
         let variables = vec![
             url(
