@@ -181,7 +181,10 @@ impl EsStore {
             return Err(connect(Error::new(ErrorKind::Config, message)));
         }
         let wire = Wire::new(url, options.timeout, &options.security).map_err(connect)?;
-        let info = crate::schema::ask_server(&wire).await.map_err(connect)?;
+        let info = crate::schema::ask_server(&wire).await.map_err(|e| {
+            let message = format!("{}: {}", wire.address(), e.message());
+            connect(Error::new(e.kind(), message).with_source(e))
+        })?;
         let product = Product::of(&info).map_err(connect)?;
         Ok(Self {
             shared: Arc::new(Shared {
