@@ -9,6 +9,7 @@ mod pool;
 mod statements;
 
 mod bulk;
+mod computed;
 mod load;
 mod matching;
 mod write;

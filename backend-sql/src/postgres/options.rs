@@ -1,10 +1,13 @@
 //! Where the server is, and how it is spoken to.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use sqlx_postgres::{PgConnectOptions, PgSslMode};
 use strongroom_core::error::{Error, ErrorKind, Result};
+use strongroom_core::query::FunctionName;
+use strongroom_core::store::FunctionSupport;
 
 /// Where the server is, and how it is spoken to.
 ///
@@ -24,6 +27,7 @@ pub struct PostgresOptions {
     pub(crate) connect: PgConnectOptions,
     pub(crate) connections: usize,
     pub(crate) wait: Duration,
+    pub(crate) functions: FunctionSupport,
 }
 
 impl PostgresOptions {
@@ -67,6 +71,7 @@ impl PostgresOptions {
             connect,
             connections: 8,
             wait: Duration::from_secs(10),
+            functions: FunctionSupport::Registered(BTreeSet::new()),
         })
     }
 
@@ -82,6 +87,42 @@ impl PostgresOptions {
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Lets filters and writes call these functions of the server's, and no others. None by
+    /// default: whoever may ask questions could otherwise call whatever the user of the connection
+    /// may, which can be much.
+    ///
+    /// A function is found by its name in the schemas where the connection looks for tables. It is
+    /// passed numbers of fields as `numeric`, timestamps as `bigint` milliseconds, and a text
+    /// that holds the characters U+0000 or U+0001 as it is stored, with pairs for them.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if a name is not allowed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use strongroom_sqlx::PostgresOptions;
+    ///
+    /// let options = PostgresOptions::from_url("postgres://ada@127.0.0.1/app")?;
+    /// let options = options.functions(["lower", "length"])?;
+    /// # let _ = options;
+    /// # Ok::<(), strongroom_core::Error>(())
+    /// ```
+    pub fn functions<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Result<Self> {
+        let names = names.into_iter().map(FunctionName::new);
+        self.functions = FunctionSupport::Registered(names.collect::<Result<_>>()?);
+        Ok(self)
+    }
+
+    /// Lets filters and writes call every function that the server has. For questions that nobody
+    /// else may ask: see [`functions`](Self::functions).
+    #[must_use]
+    pub fn all_functions(mut self) -> Self {
+        self.functions = FunctionSupport::Server;
         self
     }
 
@@ -107,6 +148,7 @@ impl fmt::Debug for PostgresOptions {
             .field("tls", &self.connect.get_ssl_mode())
             .field("connections", &self.connections)
             .field("wait", &self.wait)
+            .field("functions", &self.functions)
             .finish()
     }
 }
