@@ -197,7 +197,8 @@ impl<T: Document> Collection<T> {
         let pending = take_over(&mut **document, pending, receipt, selection.as_ref());
         let mut origin = self.stamped(&mut **document, pending, receipt);
         origin.created = origin.created.or(created);
-        document.settle(version, origin.selected(selection));
+        origin.selection = selection;
+        document.settle(version, origin);
         Ok(saved_as(receipt, version))
     }
 
@@ -216,7 +217,7 @@ impl<T: Document> Collection<T> {
         } = pending;
         if self.context.stamping() == Stamping::Handle {
             stamps::take_over(value, stamps);
-            return Origin::new(stored, Some(known), value.created());
+            return Origin::written(stored, known, value.created());
         }
         stamps::take_over(value, receipt.stamps);
         // The store's stamps are part of what is stored now. The write has succeeded, so nothing
@@ -226,7 +227,7 @@ impl<T: Document> Collection<T> {
             true => stamped.clone(),
             false => carry_over::<T>(&stored, &known, stamped.clone()).unwrap_or(stored),
         };
-        Origin::new(stored, Some(stamped), value.created())
+        Origin::written(stored, stamped, value.created())
     }
 }
 
