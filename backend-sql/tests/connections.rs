@@ -170,27 +170,3 @@ async fn lost_commits_are_resolved() {
     through.close().await.unwrap();
     named.done().await;
 }
-
-#[tokio::test]
-async fn passwords_are_told_to_nobody() {
-    const SECRET: &str = "canary-4711";
-    let options = |port: u16, more: &str| {
-        let url = format!("postgres://nobody:{SECRET}@127.0.0.1:{port}/none{more}");
-        PostgresOptions::from_url(&url)
-    };
-    let refused = options(1, "?sslmode=prefer").unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Config);
-    let wrong = PostgresOptions::from_url(&format!("postgres://a:{SECRET}@[::1:x/")).unwrap_err();
-    let away = PostgresStore::connect(options(1, "").unwrap())
-        .await
-        .unwrap_err();
-    assert_eq!(away.kind(), ErrorKind::Unavailable);
-    let url = support::url().replacen("postgres@", &format!("nobody:{SECRET}@"), 1);
-    let unknown = PostgresStore::connect(PostgresOptions::from_url(&url).unwrap()).await;
-    let mut told = format!("{:?} {refused:?} {wrong:?} {away:?}", options(1, ""));
-    match unknown {
-        Ok(store) => told.push_str(&format!("{store:?}")),
-        Err(error) => told.push_str(&format!("{error:?} {error}")),
-    }
-    assert!(!told.contains(SECRET), "{told}");
-}

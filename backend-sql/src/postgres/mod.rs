@@ -1,6 +1,7 @@
 //! The store on PostgreSQL.
 
 mod family;
+mod login;
 mod options;
 mod shared;
 mod store;
@@ -27,5 +28,6 @@ mod body;
 mod error;
 mod row;
 
+pub use login::PostgresLogin;
 pub use options::PostgresOptions;
 pub use store::PostgresStore;
