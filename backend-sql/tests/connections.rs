@@ -16,7 +16,7 @@ use strongroom_core::query::{Filter, Native};
 use strongroom_core::store::{BeginOptions, CountRequest, Load, LoadRequest, Save, Search, Store};
 use strongroom_sqlx::{PostgresOptions, PostgresStore};
 
-use support::{Cut, Named, Proxy};
+use support::{At, Cut, Named, Proxy};
 
 const IN_TRANSACTION: &str = "SELECT count(*) FROM pg_stat_activity \
      WHERE application_name = $1 AND state LIKE 'idle in transaction%'";
@@ -142,11 +142,12 @@ async fn lost_commits_are_resolved() {
         .connections(1);
     let through = PostgresStore::connect(through).await.unwrap();
     for round in 0..20_usize {
-        proxy.cut(if round % 2 == 0 {
+        let cut = if round % 2 == 0 {
             Cut::Before
         } else {
             Cut::After
-        });
+        };
+        proxy.cut(cut, At::Commit);
         let transact = through.transact().unwrap();
         let transaction = transact.begin(BeginOptions::new()).await.unwrap();
         let id = format!("n{round}");
