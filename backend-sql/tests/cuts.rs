@@ -127,13 +127,7 @@ async fn what_cut_writes_came_to_is_told_truly() {
             );
             let n = i64::try_from(round).unwrap();
             let form = round % 6;
-            // What transactions wrote a moment ago the layers do not know, so they cannot tell it
-            // from what another writer wrote: transactions have documents of their own.
-            let ids = if form == 5 {
-                ["d", "e", "f"]
-            } else {
-                ["a", "b", "c"]
-            };
+            let ids = ["a", "b", "c"];
             let [a, b, c] = ids;
             let mut before = Vec::new();
             for id in ids {
