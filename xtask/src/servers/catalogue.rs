@@ -18,7 +18,7 @@ const FULL: Recipes = &[&ELASTICSEARCH_8, &OPENSEARCH_2];
 /// talks to yet is in `QUICK` or `FULL` alone: it would only make the run slower.
 const TESTED: Recipes = &[&ELASTICSEARCH, &OPENSEARCH, &POSTGRES];
 /// The servers that test programs talk to besides when they run at full scale.
-const TESTED_IN_FULL: Recipes = &[];
+const TESTED_IN_FULL: Recipes = &[&ELASTICSEARCH_8, &OPENSEARCH_2];
 
 /// How much is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
