@@ -25,8 +25,9 @@ pub(super) struct Committed {
 #[derive(Debug, Default)]
 struct Written {
     versions: Vec<(CollectionName, Key, Version)>,
-    /// How many savepoints are open at most: one that is dropped does not tell.
-    savepoints: usize,
+    /// How much was written when each open savepoint began. One that is dropped does not tell, so
+    /// there may be more than are open.
+    savepoints: Vec<usize>,
 }
 
 /// What a call leads to once it succeeds.
@@ -89,11 +90,17 @@ impl Intercept for Committed {
         }
         let mut written = self.written();
         match call.operation {
-            Operation::Begin => written.savepoints += 1,
-            Operation::Commit | Operation::Rollback if written.savepoints > 0 => {
-                written.savepoints -= 1;
+            Operation::Begin => {
+                let before = written.versions.len();
+                written.savepoints.push(before);
             }
-            Operation::Commit => return Enter::Around(Then::Note),
+            Operation::Commit if written.savepoints.pop().is_none() => {
+                return Enter::Around(Then::Note);
+            }
+            Operation::Rollback => {
+                let before = written.savepoints.pop().unwrap_or_default();
+                written.versions.truncate(before);
+            }
             _ => {}
         }
         Enter::Pass
@@ -179,6 +186,28 @@ mod tests {
             false => transaction.rollback().await.unwrap(),
         }
         known()
+    }
+
+    #[tokio::test]
+    async fn what_a_savepoint_took_back_is_not_known() {
+        let store = MemoryStore::new();
+        store.ensure(EnsureRequest::new(model())).await.unwrap();
+        let recent = Arc::new(Recent::new());
+        let transact = store.transact().unwrap();
+        let begun = transact.begin(BeginOptions::new()).await.unwrap();
+        let transaction = Committed::of(begun, &recent);
+        let before = transaction.save(SaveRequest::new(model(), put("a"))).await;
+        let savepoints = transaction.transact().unwrap();
+        let savepoint = savepoints.begin(BeginOptions::new()).await.unwrap();
+        let within = savepoint.save(SaveRequest::new(model(), put("b"))).await;
+        savepoint.rollback().await.unwrap();
+        transaction.commit().await.unwrap();
+        let known = |id: &str, saved: Result<Receipt>| {
+            let version = saved.unwrap().version.unwrap();
+            recent.was_there(model().name(), &key(id), version, Instant::now())
+        };
+        assert!(known("a", before));
+        assert!(!known("b", within));
     }
 
     #[tokio::test]
