@@ -113,7 +113,17 @@ pub trait Dialect: Debug + Send + Sync {
     ) -> Result<()>;
 
     /// One term of `ORDER BY`. `missing` is `None` for what cannot be `NULL`.
-    fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String;
+    fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String {
+        let order = match order {
+            Order::Ascending => "ASC",
+            Order::Descending => "DESC",
+        };
+        match missing {
+            Some(MissingValues::First) => format!("{expression} {order} NULLS FIRST"),
+            Some(MissingValues::Last) => format!("{expression} {order} NULLS LAST"),
+            None => format!("{expression} {order}"),
+        }
+    }
 
     /// The statements that make the table of a new collection, with its indexes.
     fn create_collection(&self, model: &Model) -> Vec<String>;

@@ -15,7 +15,7 @@
 
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
-use strongroom_core::query::{Call, DateInterval, MissingValues, Order, TextQuery, Words};
+use strongroom_core::query::{Call, DateInterval, Order, TextQuery, Words};
 
 use crate::dialect::{DOCUMENT, Dialect, Leaves, column_name, index_name, unique_index_name};
 use crate::param::{Param, Writer};
@@ -197,18 +197,6 @@ impl Dialect for Sqlite {
         interval: DateInterval,
     ) -> Result<()> {
         dates::begin(sql, value, interval)
-    }
-
-    fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String {
-        let order = match order {
-            Order::Ascending => "ASC",
-            Order::Descending => "DESC",
-        };
-        match missing {
-            Some(MissingValues::First) => format!("{expression} {order} NULLS FIRST"),
-            Some(MissingValues::Last) => format!("{expression} {order} NULLS LAST"),
-            None => format!("{expression} {order}"),
-        }
     }
 
     fn create_collection(&self, model: &Model) -> Vec<String> {
