@@ -5,6 +5,7 @@
 //! the rounds' ratios, beside the line that the project holds.
 
 mod documents;
+mod elasticsearch;
 mod flights;
 mod machine;
 mod measure;
@@ -53,6 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         arguments.filter,
     );
     sqlite::run(&mut report, folder.path(), arguments.flights.as_deref())?;
+    elasticsearch::run(&mut report)?;
     report.print();
     Ok(())
 }
