@@ -105,7 +105,7 @@ fn answer(request: &str, body: &str, bulks: &Bulks) -> Value {
     }
     json!({INDEX: {
         "aliases": {"users": {}, format!("{INDEX}.pin.0000000000000001"): {}},
-        "mappings": {"_meta": {"strongroom": {"format": 2, "model": &*model()}}},
+        "mappings": {"_meta": {"strongroom": {"format": 3, "model": &*model()}}},
     }})
 }
 

@@ -1,7 +1,6 @@
 //! From a key and a body to what is stored.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -127,14 +126,6 @@ fn values(place: Place<'_>, object: &Map<String, Value>) -> Result<Map<String, V
         if values.is_empty() {
             continue;
         }
-        for (part, extreme) in [
-            (Part::Least, Ordering::Less),
-            (Part::Greatest, Ordering::Greater),
-        ] {
-            if let Some(value) = reader.extreme(object, extreme) {
-                keep(part, key::encode(&value).into());
-            }
-        }
         let numbers: Vec<Value> = values.iter().filter_map(number).collect();
         if !numbers.is_empty() {
             keep(Part::Numbers, numbers.into());
@@ -251,8 +242,6 @@ mod tests {
                 "e": ["k", "o.n"],
                 "f": {"k": ["a"],
                       "o%2en": ["bff0000000000000", "c004000000000000", "bff0000000000000"]},
-                "lo": {"k": "a", "o%2en": "bff0000000000000"},
-                "hi": {"k": "a", "o%2en": "c004000000000000"},
                 "x": {"o%2en": [1.0, 2.5, 1.0]},
             }),
         );
@@ -276,14 +265,10 @@ mod tests {
             &json!({
                 "e": ["i", "i.s"],
                 "f": {"i%2es": ["a", "b"]},
-                "lo": {"i%2es": "a"},
-                "hi": {"i%2es": "b"},
                 "n": {"i": [
-                    {"e": ["i.s"], "f": {"i%2es": ["a"]},
-                     "lo": {"i%2es": "a"}, "hi": {"i%2es": "a"}},
+                    {"e": ["i.s"], "f": {"i%2es": ["a"]}},
                     {"e": []},
-                    {"e": ["i.s"], "f": {"i%2es": ["b"]},
-                     "lo": {"i%2es": "b"}, "hi": {"i%2es": "b"}},
+                    {"e": ["i.s"], "f": {"i%2es": ["b"]}},
                 ]},
             }),
         );

@@ -10,7 +10,7 @@ use strongroom_core::{Error, Result};
 use super::path::{Part, Place};
 
 /// The format of what is stored, written into each index.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 /// How a new index is set up.
 #[derive(Clone, Copy, Debug)]
@@ -109,10 +109,6 @@ fn properties(place: Place<'_>) -> Result<Map<String, Value>> {
             keep(Part::Numbers, json!({"type": "double"}));
         }
         keep(Part::Keys, json!({"type": "keyword"}));
-        for part in [Part::Least, Part::Greatest] {
-            // Sorted by, and never searched.
-            keep(part, json!({"type": "keyword", "index": false}));
-        }
     }
     let mut properties: Map<String, Value> = parts
         .into_iter()
@@ -127,7 +123,9 @@ fn properties(place: Place<'_>) -> Result<Map<String, Value>> {
     if !nested.is_empty() {
         properties.insert("n".to_owned(), object(nested));
     }
-    properties.insert("e".to_owned(), json!({"type": "keyword"}));
+    // Searched, and never sorted or counted by.
+    let existing = json!({"type": "keyword", "doc_values": false});
+    properties.insert("e".to_owned(), existing);
     Ok(properties)
 }
 
