@@ -199,6 +199,15 @@ impl Failure {
         self.into_error(true)
     }
 
+    /// Whether writes that failed so may have taken effect.
+    pub(crate) fn leaves_open(&self) -> bool {
+        match self {
+            Self::NotSent(_) => false,
+            Self::Lost { .. } | Self::Garbled(_) => true,
+            Self::Refused(refusal) => refusal.classify(true) == ErrorKind::Indeterminate,
+        }
+    }
+
     fn into_error(self, is_write: bool) -> Error {
         match self {
             Self::NotSent(source) => Error::new(

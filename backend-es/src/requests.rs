@@ -119,9 +119,15 @@ impl EsStore {
             tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
             let pending: Vec<&(&Key, Step)> =
                 again.iter().filter_map(|at| steps.get(*at)).collect();
-            // Without a reply, what was told of these items before no longer holds.
-            let told = self.send_once(index, &pending, refresh).await;
-            let told = told.unwrap_or_else(|_| again.iter().map(|_| Answer::garbled()).collect());
+            let told = match self.send_once(index, &pending, refresh).await {
+                Ok(told) => told,
+                // Without a reply, what was told of these items before no longer holds.
+                Err(failure) if failure.leaves_open() => {
+                    again.iter().map(|_| Answer::garbled()).collect()
+                }
+                // Nothing came of this attempt.
+                Err(_) => continue,
+            };
             for (at, answer) in again.into_iter().zip(told) {
                 if let Some(place) = answers.get_mut(at) {
                     *place = answer;
@@ -141,8 +147,12 @@ impl EsStore {
         for (key, step) in steps {
             write_step(&mut lines, index, key, step);
         }
+        // The engine gives up waiting for a shard before nobody waits for its answer any more: a
+        // write must not take effect after it was told that it did not.
+        let patience = format!("{}ms", self.options().timeout.as_millis().max(2) / 2);
         let mut request = Request::new(Method::Post, "/_bulk")
             .query("require_alias", "true")
+            .query("timeout", patience)
             .lines(lines);
         request = match refresh {
             Refresh::WaitFor => request.query("refresh", "wait_for"),

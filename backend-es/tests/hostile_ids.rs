@@ -157,7 +157,7 @@ fn body(n: i64) -> Body {
     Body::encode(&json!({"n": n})).unwrap()
 }
 
-/// One key for each hostile id; where keys are routed, under hostile routings, and twice.
+/// One key for each hostile id; where keys are routed, under hostile routings, and some ids twice.
 fn keys(routed: bool) -> Vec<Key> {
     let mut ids: Vec<String> = HOSTILE.iter().map(|id| (*id).to_owned()).collect();
     ids.extend(BYSTANDERS.map(str::to_owned));
@@ -171,7 +171,8 @@ fn keys(routed: bool) -> Vec<Key> {
             keys.push(Key::new(id).unwrap());
             continue;
         }
-        for shift in [7, 20] {
+        let shifts: &[usize] = if n % 8 == 0 { &[7, 20] } else { &[7] };
+        for shift in shifts {
             let routing = HOSTILE[(n + shift) % HOSTILE.len()];
             let routing = if id.len() + routing.len() > 508 {
                 ","
