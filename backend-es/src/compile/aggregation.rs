@@ -60,7 +60,7 @@ pub(crate) fn aggregations(all: &Aggregations, place: Place<'_>) -> Result<Value
 fn compile(aggregation: &Aggregation, place: Place<'_>) -> Result<Value> {
     let numbers = |field| json!({"field": place.of(Part::Numbers, field)});
     Ok(match aggregation {
-        Aggregation::Count { field } => json!({"filter": filter::exists(field, place)}),
+        Aggregation::Count { field } => json!({"filter": filter::exists(field, place)?}),
         Aggregation::Min { field } => extreme(field, Order::Ascending, place),
         Aggregation::Max { field } => extreme(field, Order::Descending, place),
         Aggregation::Sum { field } => json!({"sum": numbers(field)}),
@@ -228,8 +228,8 @@ mod tests {
             &json!({"a0": {"stats": {"field": "x.n"}}, "a0lo": least, "a0hi": greatest}),
         );
         check(
-            Aggregation::Count { field: path("k") },
-            &json!({"a0": {"filter": {"term": {"e": "k"}}}}),
+            Aggregation::Count { field: path("i") },
+            &json!({"a0": {"filter": {"term": {"e": "i"}}}}),
         );
     }
 
@@ -265,11 +265,11 @@ mod tests {
                 field: path("i"),
                 within: Aggregations::from([(
                     "c".to_owned(),
-                    Aggregation::Count { field: path("i.n") },
+                    Aggregation::Sum { field: path("i.n") },
                 )]),
             },
             &json!({"a0": {"nested": {"path": "n.i"},
-                "aggs": {"a0": {"filter": {"term": {"n.i.e": "i.n"}}}}}}),
+                "aggs": {"a0": {"sum": {"field": "n.i.x.i%2en"}}}}}),
         );
     }
 }

@@ -107,6 +107,10 @@ fn properties(place: Place<'_>) -> Result<Map<String, Value>> {
         }
         if !matches!(field.kind, Kind::Keyword | Kind::Boolean) {
             keep(Part::Numbers, json!({"type": "double"}));
+            // Sorted and counted by. Numbers that floats do not tell apart are also searched by
+            // their keys, which the engine then reads one by one.
+            keep(Part::Keys, json!({"type": "keyword", "index": false}));
+            continue;
         }
         keep(Part::Keys, json!({"type": "keyword"}));
     }
