@@ -1,5 +1,6 @@
 //! From a filter to query DSL.
 
+use std::collections::HashMap;
 use std::ops::Bound;
 
 use serde_json::{Map, Value, json};
@@ -106,7 +107,10 @@ fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
         Filter::Or(filters) => match filters.as_slice() {
             [] => nothing(),
             [one] => compile(one, place, depth)?,
-            many => json!({"bool": {"should": all(many)?, "minimum_should_match": 1}}),
+            many => match alternatives(many).as_slice() {
+                [one] => compile(one, place, depth)?,
+                many => json!({"bool": {"should": all(many)?, "minimum_should_match": 1}}),
+            },
         },
         Filter::Not(inner) => match &**inner {
             Filter::Not(twice) => compile(twice, place, depth)?,
@@ -119,6 +123,34 @@ fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
             )));
         }
     })
+}
+
+/// Alternatives with those for values of one field in one: the engine allows about a thousand
+/// clauses, and takes a value of a number for two.
+fn alternatives(filters: &[Filter]) -> Vec<Filter> {
+    let mut joined: Vec<Filter> = Vec::with_capacity(filters.len());
+    let mut places: HashMap<&FieldPath, usize> = HashMap::new();
+    for filter in filters {
+        let (field, values) = match filter {
+            Filter::Eq { field, value } => (field, std::slice::from_ref(value)),
+            Filter::In { field, values } => (field, values.as_slice()),
+            other => {
+                joined.push(other.clone());
+                continue;
+            }
+        };
+        match places.get(field).and_then(|place| joined.get_mut(*place)) {
+            Some(Filter::In { values: all, .. }) => all.extend_from_slice(values),
+            _ => {
+                places.insert(field, joined.len());
+                joined.push(Filter::In {
+                    field: field.clone(),
+                    values: values.to_vec(),
+                });
+            }
+        }
+    }
+    joined
 }
 
 /// The name of a node that is not here, or that came with a later version of the family.
@@ -383,6 +415,17 @@ mod tests {
             Ok(k.clone().or(n)),
             r#"{"bool":{"minimum_should_match":1,"should":[{"term":{"e":"t"}},{"term":{"e":"i"}}]}}"#,
         );
+        let eq = |field: &str, value: i64| Filter::eq(field, value).unwrap();
+        check(
+            Ok(Filter::Or(vec![
+                eq("n", 1),
+                k.clone(),
+                eq("x", 2),
+                eq("n", 3),
+            ])),
+            r#"{"bool":{"minimum_should_match":1,"should":[{"terms":{"x.n":[1,3]}},{"term":{"e":"t"}},{"terms":{"x.x":[2]}}]}}"#,
+        );
+        check(Ok(eq("n", 1).or(eq("n", 3))), r#"{"terms":{"x.n":[1,3]}}"#);
         check(Ok(!k), r#"{"bool":{"must_not":[{"term":{"e":"t"}}]}}"#);
     }
 
