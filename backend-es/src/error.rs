@@ -13,6 +13,8 @@ use strongroom_core::{Error, ErrorKind};
 pub(crate) enum Failure {
     /// The request did not reach the engine.
     NotSent(elasticsearch::Error),
+    /// The request could not be written, and nothing was sent.
+    NotEncoded(serde_json::Error),
     /// The request may have reached the engine, and no whole reply came back.
     Lost {
         timed_out: bool,
@@ -189,6 +191,11 @@ impl Failure {
         }
     }
 
+    /// A request that could not be written.
+    pub(crate) fn not_encoded(error: serde_json::Error) -> Self {
+        Self::NotEncoded(error)
+    }
+
     /// The error of a call that changes no document.
     pub(crate) fn into_read_error(self) -> Error {
         self.into_error(false)
@@ -202,7 +209,7 @@ impl Failure {
     /// Whether writes that failed so may have taken effect.
     pub(crate) fn leaves_open(&self) -> bool {
         match self {
-            Self::NotSent(_) => false,
+            Self::NotSent(_) | Self::NotEncoded(_) => false,
             Self::Lost { .. } | Self::Garbled(_) => true,
             Self::Refused(refusal) => refusal.classify(true) == ErrorKind::Indeterminate,
         }
@@ -215,6 +222,9 @@ impl Failure {
                 "the search engine could not be reached",
             )
             .with_source(source),
+            Self::NotEncoded(source) => {
+                Error::new(ErrorKind::Codec, "the request does not encode").with_source(source)
+            }
             Self::Lost { timed_out, source } => {
                 let (kind, message) = match (is_write, timed_out) {
                     (true, _) => (

@@ -105,7 +105,9 @@ impl<T: Document + Clone> Fixture<T> {
 
     /// Drops the collection and the index.
     async fn remove(self) -> Result<(), Failure> {
-        self.store.drop_collection(T::model()?.name().clone()).await?;
+        self.store
+            .drop_collection(T::model()?.name().clone())
+            .await?;
         self.by_hand.remove().await
     }
 }

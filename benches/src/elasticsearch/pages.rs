@@ -19,7 +19,9 @@ pub(super) fn run(report: &mut Report, server: &Server) -> Result<(), Failure> {
     if ![EQUAL, RANGE].iter().any(|name| report.wants(name)) {
         return Ok(());
     }
-    let fixture = server.runtime.block_on(Fixture::new(server, orders(ORDERS)))?;
+    let fixture = server
+        .runtime
+        .block_on(Fixture::new(server, orders(ORDERS)))?;
     let pages = Pages { server, fixture };
     let f = Order::fields();
     pages.compare(
@@ -41,10 +43,16 @@ pub(super) fn run(report: &mut Report, server: &Server) -> Result<(), Failure> {
             let from = placed_at(n).as_millis();
             let range = json!({"range": {"body.placed_at": {"gte": from}}});
             let query = json!({"bool": {"filter": [range]}});
-            (query, json!([{"body.placed_at": "asc"}, {"body.id": "asc"}]))
+            (
+                query,
+                json!([{"body.placed_at": "asc"}, {"body.id": "asc"}]),
+            )
         },
         |n| {
-            let find = pages.fixture.collection.find(f.placed_at().gte(placed_at(n)));
+            let find = pages
+                .fixture
+                .collection
+                .find(f.placed_at().gte(placed_at(n)));
             find.sort(f.placed_at().asc())
         },
     );
@@ -82,7 +90,10 @@ impl Pages<'_> {
         for n in [0, count - 1] {
             let (a, b) = runtime.block_on(async { (by_hand(n).await, typed(n).await) });
             assert_eq!(a.len(), PAGE, "{name}");
-            assert!(a.iter().map(|o| &o.id).eq(b.iter().map(|o| &o.id)), "{name}");
+            assert!(
+                a.iter().map(|o| &o.id).eq(b.iter().map(|o| &o.id)),
+                "{name}"
+            );
         }
         let (mut a, mut b) = (0, 0);
         report.compare(

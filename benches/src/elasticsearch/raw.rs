@@ -8,8 +8,8 @@ use elasticsearch::indices::{
     IndicesCreateParts, IndicesDeleteParts, IndicesForcemergeParts, IndicesRefreshParts,
 };
 use elasticsearch::{
-    BulkOperation, BulkParts, Elasticsearch, GetParts, IndexParts,
-    OpenPointInTimeParts, SearchParts,
+    BulkOperation, BulkParts, Elasticsearch, GetParts, IndexParts, OpenPointInTimeParts,
+    SearchParts,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -202,7 +202,11 @@ impl<T: Document + Clone> ByHand<T> {
         refresh.send().await?.error_for_status_code()?;
         let merge = self.client.indices();
         let merge = merge.forcemerge(IndicesForcemergeParts::Index(&indices));
-        merge.max_num_segments(1).send().await?.error_for_status_code()?;
+        merge
+            .max_num_segments(1)
+            .send()
+            .await?
+            .error_for_status_code()?;
         Ok(())
     }
 
@@ -321,7 +325,11 @@ impl<T: Document> Handle<T> {
             }
         }
         let close = self.client.close_point_in_time();
-        close.body(json!({"id": point})).send().await?.error_for_status_code()?;
+        close
+            .body(json!({"id": point}))
+            .send()
+            .await?
+            .error_for_status_code()?;
         Ok(count)
     }
 }
