@@ -1,5 +1,9 @@
 //! From a URL to a store.
 
+#[cfg(feature = "es")]
+mod es;
+#[cfg(any(feature = "es", feature = "sqlite"))]
+mod percent;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -11,7 +15,13 @@ use strongroom_core::store::Store;
 use strongroom_core::{Error, ErrorKind, Operation, Result};
 
 /// What each scheme needs, in the order in which errors list them.
-const SCHEMES: &[(&str, Option<&str>)] = &[("memory:", None), ("sqlite:", Some("sqlite"))];
+const SCHEMES: &[(&str, Option<&str>)] = &[
+    ("memory:", None),
+    ("sqlite:", Some("sqlite")),
+    ("postgres:", Some("postgres")),
+    ("elasticsearch:", Some("es")),
+    ("opensearch:", Some("es")),
+];
 
 /// Opens the store that a URL names, and a [`Database`] over it with default settings.
 ///
@@ -20,6 +30,14 @@ const SCHEMES: &[(&str, Option<&str>)] = &[("memory:", None), ("sqlite:", Some("
 /// | `memory:` | in memory, gone with the last handle | |
 /// | `sqlite://app.db`, `sqlite:///var/lib/app.db` | a file of SQLite, relative or absolute | `sqlite` |
 /// | `sqlite::memory:` | SQLite in memory | `sqlite` |
+/// | `postgres://user:password@host:port/database` | a database of PostgreSQL | `postgres` |
+/// | `elasticsearch://user:password@host:9200` | a cluster of Elasticsearch | `es` |
+/// | `opensearch://user:password@host:9200` | a cluster of OpenSearch | `es` |
+/// | `elasticsearch+https://…`, `opensearch+https://…` | the same by TLS | `es` |
+/// | `elasticsearch+cloud://user:password@CLOUD_ID` | a deployment of Elastic Cloud, by TLS | `es` |
+///
+/// A URL of PostgreSQL takes the parameters that its own programs take, `sslmode` among them; the
+/// store's documentation says how it is read. `postgresql:` is the same. No error tells the URL.
 ///
 /// In a path `%20` and its like stand for the byte that they name, so that a path may hold `?`,
 /// `#` and `%`. A URL of SQLite takes these parameters, joined by `&` after a `?`:
@@ -30,14 +48,34 @@ const SCHEMES: &[(&str, Option<&str>)] = &[("memory:", None), ("sqlite:", Some("
 /// - `scans`: how many scans may be open at once;
 /// - `create`: `true` (default), or `false` to refuse a file that is not there.
 ///
+/// In a URL of a search engine user and password may be left out, as may the port, which is 9200
+/// with TLS, too. In user, password and parameters everything but letters, digits and `-._~` is
+/// percent-encoded. Without `+https` all of it, the password as well, goes over the network as it
+/// is. If the other of the two engines answers, or none of them, the URL is refused. No error and no
+/// `Debug` tells a password, a key or a token. The parameters, of which collections that are there
+/// already heed neither `shards` nor `replicas` nor `refresh_interval_ms`:
+///
+/// - `api_key`: an API key in its encoded form, in place of user and password;
+/// - `bearer`: a token, in place of these;
+/// - `ca_file`: a file of certificates in PEM form, by which servers are trusted besides those that
+///   everybody trusts (`+https` only);
+/// - `shards`: how many primary shards a new collection has (3);
+/// - `replicas`: how many replicas (as many as the engine makes by itself, which is 1);
+/// - `refresh_interval_ms`: how often searches see what was written (the engine's own second);
+/// - `timeout_ms`: how long one request may take (30 s, which is also the limit of a whole call
+///   unless [`Database::builder`] sets another);
+/// - `scan_keep_alive_ms`: how long a scan that nobody reads on is kept (a minute);
+/// - `attempts`: how often a write that has to load its document first begins anew (64);
+/// - `compression`: `none` (default) or `gzip`, of what is sent.
+///
 /// For other settings open the store by its own options and hand it to [`Database::builder`].
 /// Dropping the future leaves nothing open; a file may have been created.
 ///
 /// # Errors
 ///
 /// `Config` for a URL that names no store, a scheme whose feature is off, a parameter that is
-/// unknown or has a wrong value, or a file that cannot be opened or is no database;
-/// `Unavailable`, `Timeout`.
+/// unknown or has a wrong value, a file that cannot be opened or is no database, or a server that is
+/// not what the scheme says or is too old; `Unauthorized`, `Unavailable`, `Timeout`.
 ///
 /// # Examples
 ///
@@ -84,6 +122,30 @@ async fn open_store(url: &str) -> Result<Arc<dyn Store>> {
         "sqlite" => Err(config(
             "scheme sqlite: is not built in: switch on the feature `sqlite` of strongroom",
         )),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => {
+            let options = strongroom_sqlx::PostgresOptions::from_url(url)?;
+            let store = strongroom_sqlx::PostgresStore::connect(options).await?;
+            Ok(Arc::new(store))
+        }
+        #[cfg(not(feature = "postgres"))]
+        "postgres" | "postgresql" => Err(config(
+            "scheme postgres: is not built in: switch on the feature `postgres` of strongroom",
+        )),
+        #[cfg(feature = "es")]
+        "elasticsearch"
+        | "elasticsearch+https"
+        | "elasticsearch+cloud"
+        | "opensearch"
+        | "opensearch+https" => es::open(scheme, rest).await,
+        #[cfg(not(feature = "es"))]
+        "elasticsearch"
+        | "elasticsearch+https"
+        | "elasticsearch+cloud"
+        | "opensearch"
+        | "opensearch+https" => Err(config(format!(
+            "scheme {scheme}: is not built in: switch on the feature `es` of strongroom"
+        ))),
         _ => Err(config(format!(
             "scheme {scheme:?} is unknown; known are {}",
             known()

@@ -60,11 +60,14 @@
 //!
 //! The layers of the library are modules: [`handle`] is what users hold, [`store`] the trait
 //! family that adapters implement, [`layers`] what wraps any store, [`memory`] the store in
-//! memory, [`model`], [`query`] and [`patch`] the vocabulary.
+//! memory, [`model`], [`query`] and [`patch`] the vocabulary. `guide` has longer texts, such as how
+//! to move from SQLite to a cluster.
 //!
 //! # Features
 //!
 //! - `sqlite` (default): the embedded engine, `sqlite://` in [`connect`].
+//! - `postgres`: PostgreSQL, `postgres://` in [`connect`].
+//! - `es`: Elasticsearch and OpenSearch, `elasticsearch://` and `opensearch://` in [`connect`].
 //! - `derive` (default): `#[derive(Document)]` and `#[derive(Object)]`.
 //! - `transfer` (default): [`handle::transfer`], import and export of JSON lines, copies between
 //!   stores.
@@ -73,6 +76,9 @@
 //! - `metrics`: figures of calls for the `metrics` crate.
 
 mod connect;
+// Text alone, whose examples need these.
+#[cfg(all(any(doc, doctest), feature = "derive", feature = "transfer"))]
+pub mod guide;
 pub mod prelude;
 
 pub use connect::{connect, open};
@@ -92,8 +98,13 @@ pub use strongroom_core::{
 };
 #[cfg(feature = "derive")]
 pub use strongroom_derive::{Document, Object};
+#[cfg(feature = "es")]
+pub use strongroom_es as es;
 #[cfg(feature = "sqlite")]
 pub use strongroom_sqlite as sqlite;
+
+#[cfg(feature = "postgres")]
+pub use strongroom_sqlx as postgres;
 
 /// The examples of the README compile.
 #[cfg(all(doctest, feature = "derive", feature = "sqlite", feature = "transfer"))]

@@ -97,7 +97,7 @@ impl EsStore {
         let index = self.index(model.name()).await?;
         let mut outcomes = Vec::with_capacity(request.items.len());
         let mut run = Run::default();
-        for item in &request.items {
+        for item in request.items.iter() {
             let step = match self.plan_item(&index, model, item) {
                 Ok(step) => step,
                 Err(error) => {

@@ -9,6 +9,7 @@ use elasticsearch::http::Url;
 use elasticsearch::http::transport::{
     CloudConnectionPool, SingleNodeConnectionPool, Transport, TransportBuilder,
 };
+use percent_encoding::percent_decode_str;
 use strongroom_core::{Error, ErrorKind, Result};
 
 /// Who asks. `Debug` does not print secrets.
@@ -124,8 +125,13 @@ fn address(url: &str) -> Result<(Url, Option<EsCredentials>)> {
             url.scheme()
         )));
     }
-    let user = url.username().to_owned();
-    let password = url.password().unwrap_or_default().to_owned();
+    let decoded = |part: &str| match percent_decode_str(part).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        // The error itself is not a source: it could quote what it is about.
+        Err(_) => Err(config("user or password in the URL is not UTF-8")),
+    };
+    let user = decoded(url.username())?;
+    let password = decoded(url.password().unwrap_or_default())?;
     let unchangeable = |()| config("the URL of the search engine names no host");
     url.set_username("").map_err(unchangeable)?;
     url.set_password(None).map_err(unchangeable)?;
@@ -144,15 +150,31 @@ mod tests {
     #[test]
     fn addresses() {
         let plain = Security::default();
-        for bad in ["ftp://localhost", "not a url", "cloud:x"] {
+        for bad in [
+            "ftp://localhost",
+            "not a url",
+            "cloud:x",
+            "http://me:secret%ff@localhost",
+        ] {
             let error = told(bad, &plain).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{bad}");
+            assert!(!format!("{error} {error:?}").contains("secret"));
         }
         let address = told("http://me:secret@localhost:9200", &plain).unwrap();
         assert_eq!(address, "http://localhost:9200/");
         // The host and the id of the cluster, in Base64.
         let cloud = "cloud:mine:Y2xvdWQuZXhhbXBsZSQwMTIz";
         assert_eq!(told(cloud, &plain).unwrap(), "cloud:mine");
+    }
+
+    #[test]
+    fn user_and_password_are_decoded() {
+        match address("http://m%C3%A9:p%40s%3As@localhost").unwrap().1 {
+            Some(EsCredentials::Basic { user, password }) => {
+                assert_eq!((user.as_str(), password.as_str()), ("mé", "p@s:s"));
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

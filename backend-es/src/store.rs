@@ -96,8 +96,8 @@ impl EsOptions {
         self
     }
 
-    /// Trusts servers whose certificates were signed by these authorities, in PEM form, instead of
-    /// by those that everybody trusts.
+    /// Trusts servers whose certificates were signed by these authorities, in PEM form, besides
+    /// those that everybody trusts.
     #[must_use]
     pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.security.authorities = Some(pem.into());
@@ -146,6 +146,10 @@ impl fmt::Debug for EsStore {
     }
 }
 
+/// What is read of an index's description, or of the error in its place. The mappings of a model
+/// with nested fields can be deeper than a reader goes; of an index of others the name is left.
+const DESCRIPTION: &str = "error,status,*.aliases,*.mappings._meta,*.settings.index.provided_name";
+
 /// Bounds one bulk request: the engine takes 100 MB.
 pub(crate) const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
 
@@ -177,7 +181,10 @@ impl EsStore {
             return Err(connect(Error::new(ErrorKind::Config, message)));
         }
         let wire = Wire::new(url, options.timeout, &options.security).map_err(connect)?;
-        let info = crate::schema::ask_server(&wire).await.map_err(connect)?;
+        let info = crate::schema::ask_server(&wire).await.map_err(|e| {
+            let message = format!("{}: {}", wire.address(), e.message());
+            connect(Error::new(e.kind(), message).with_source(e))
+        })?;
         let product = Product::of(&info).map_err(connect)?;
         Ok(Self {
             shared: Arc::new(Shared {
@@ -230,7 +237,8 @@ impl EsStore {
     /// What the engine holds under the collection's name.
     pub(crate) async fn look_up(&self, collection: &CollectionName) -> Result<Option<Stored>> {
         let path = format!("/{collection}");
-        let reply = self.wire().send(Request::new(Method::Get, &path)).await;
+        let request = Request::new(Method::Get, &path).query("filter_path", DESCRIPTION);
+        let reply = self.wire().send(request).await;
         let reply = reply.map_err(|f| f.into_read_error())?;
         if reply.status == 404 {
             self.forget(collection);

@@ -26,7 +26,9 @@ impl Setup for OpenSearch {
     }
 
     fn settings(&self) -> Settings {
-        Settings::default().scale(Scale::small())
+        Settings::default()
+            .scale(Scale::small())
+            .full_scale(Scale::thorough())
     }
 }
 

@@ -26,11 +26,11 @@ impl Shared {
     pub(crate) async fn ready_items(
         &self,
         model: &Arc<Model>,
-        mut items: Vec<BulkItem>,
-    ) -> Result<Vec<BulkItem>> {
+        mut items: Arc<Vec<BulkItem>>,
+    ) -> Result<Arc<Vec<BulkItem>>> {
         let (functions, model) = (self.options.functions.clone(), model.clone());
         blocking(move || {
-            make_ready(&mut items, &functions, &model)?;
+            make_ready(Arc::make_mut(&mut items).as_mut_slice(), &functions, &model)?;
             Ok(items)
         })
         .await

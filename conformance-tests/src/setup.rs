@@ -91,10 +91,21 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Sets the work of the heavy cases, which full scale overrides.
+    /// Sets the work of the heavy cases, which full scale overrides:
+    /// [`full_scale`](Self::full_scale) is for that.
     #[must_use]
     pub fn scale(mut self, scale: Scale) -> Self {
         if !Scale::is_full() {
+            self.scale = scale;
+        }
+        self
+    }
+
+    /// Sets the work of the heavy cases at full scale, for engines on which
+    /// [`Scale::full`] takes hours.
+    #[must_use]
+    pub fn full_scale(mut self, scale: Scale) -> Self {
+        if Scale::is_full() {
             self.scale = scale;
         }
         self
@@ -190,6 +201,21 @@ impl Scale {
             steps: 16,
             rounds: 2,
             questions: 60,
+        }
+    }
+
+    /// Full scale for engines of which one write takes many milliseconds: at most a few minutes
+    /// for each case.
+    #[must_use]
+    pub fn thorough() -> Self {
+        Self {
+            tasks: 16,
+            increments: 50,
+            racers: 128,
+            histories: 48,
+            steps: 48,
+            rounds: 10,
+            questions: 1_500,
         }
     }
 

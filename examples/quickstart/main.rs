@@ -1,11 +1,20 @@
 //! Real documents in embedded SQLite: the 1,707 earthquakes of one week, imported, found by words,
-//! counted by kind and day, changed under conflict, loaded lazily and in part, exported, and copied
-//! to another store.
+//! counted by kind and day, changed under conflict and together, loaded lazily and in part,
+//! exported, and copied to another store.
 //!
 //! ```sh
 //! cargo run --example quickstart                            # a temporary file, a copy in memory
 //! cargo run --example quickstart -- sqlite://quakes.db      # a file to keep
 //! cargo run --example quickstart -- sqlite://quakes.db sqlite://copy.db
+//! ```
+//!
+//! The same program moves the events to a server or a cluster, or runs there; `--drop` clears up
+//! behind it:
+//!
+//! ```sh
+//! cargo run --example quickstart --features postgres -- postgres://me:password@localhost/test
+//! cargo run --example quickstart --features es -- sqlite://quakes.db elasticsearch://localhost
+//! cargo run --example quickstart --features es -- --drop opensearch://me:password@localhost:9200
 //! ```
 
 #![allow(
@@ -21,6 +30,7 @@ mod steps;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use steps::shown;
 use strongroom::prelude::*;
 
 /// One seismic event.
@@ -71,7 +81,13 @@ pub struct Network {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A folder of its own unless a URL was given; it goes when the program ends.
     let folder = tempfile::tempdir()?;
-    let mut urls = std::env::args().skip(1);
+    let (flags, urls): (Vec<_>, Vec<_>) = std::env::args()
+        .skip(1)
+        .partition(|argument| argument.starts_with('-'));
+    if let Some(unknown) = flags.iter().find(|flag| *flag != "--drop") {
+        return Err(format!("the only flag is --drop, not {unknown}").into());
+    }
+    let mut urls = urls.into_iter();
     let given = urls.next();
     let is_temporary = given.is_none();
     let url =
@@ -82,17 +98,24 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("Connected to {} {}.", server.product, server.version);
 
     steps::store::store(&db).await?;
-    steps::find::page(&db).await?;
-    steps::find::words(&db).await?;
-    steps::find::explain(&db).await?;
-    steps::facets::facets(&db).await?;
-    steps::facets::strongest(&db).await?;
-    steps::change::conflict(&db).await?;
-    steps::load::lazy(&db).await?;
-    steps::load::partial(&db).await?;
+    shown(steps::find::page(&db)).await?;
+    shown(steps::find::words(&db)).await?;
+    shown(steps::find::explain(&db)).await?;
+    shown(steps::facets::facets(&db)).await?;
+    shown(steps::facets::strongest(&db)).await?;
+    shown(steps::change::conflict(&db)).await?;
+    shown(steps::change::together(&db)).await?;
+    shown(steps::load::lazy(&db)).await?;
+    shown(steps::load::partial(&db)).await?;
     steps::transfer::export(&db, &export_path(&url, folder.path())).await?;
-    steps::transfer::copy(&db, &copy_url).await?;
+    let other = strongroom::connect(&copy_url).await?;
+    steps::transfer::copy(&db, &other).await?;
 
+    if !flags.is_empty() {
+        steps::store::clear(&db).await?;
+        steps::store::clear(&other).await?;
+    }
+    other.close().await?;
     db.close().await?;
     println!("\nDone. The same program runs on any store: change the URL.");
     if is_temporary {

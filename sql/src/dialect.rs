@@ -6,7 +6,7 @@ use strongroom_core::error::Result;
 use strongroom_core::model::{FieldDeclaration, FieldPath, Model, Scalar};
 use strongroom_core::query::{Call, DateInterval, MissingValues, Order, TextQuery};
 
-use crate::param::Writer;
+use crate::param::{Param, Writer};
 
 /// The alias under which every compiled query reads the collection's table.
 pub const DOCUMENT: &str = "d";
@@ -31,8 +31,9 @@ pub trait Dialect: Debug + Send + Sync {
     /// A quoted identifier. The name can hold any character but NUL.
     fn identifier(&self, name: &str) -> String;
 
-    /// The placeholder of the value at this place; the first is 1.
-    fn placeholder(&self, number: usize) -> String;
+    /// The placeholder of this value at this place; the first is 1. A database that does not know
+    /// by itself of which type a value is says so here.
+    fn placeholder(&self, number: usize, value: &Param) -> String;
 
     /// Most values of one statement.
     fn max_params(&self) -> usize;

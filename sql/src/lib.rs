@@ -14,6 +14,7 @@
 //! - [`page`]: pages with their sort keys and cursors, and counts.
 //! - [`mod@scan`]: all that matches, for scans and for writes of what matches.
 //! - [`sqlite`]: the dialect of SQLite, with its tables.
+//! - [`postgres`]: the dialect of PostgreSQL, with its tables.
 //!
 //! Invariants: a value never becomes part of the text; an identifier is always quoted by the
 //! dialect; nesting of the text grows with the logarithm of a list's length, because databases
@@ -25,6 +26,7 @@ pub mod filter;
 pub mod group;
 pub mod page;
 pub mod param;
+pub mod postgres;
 pub mod scan;
 pub mod sqlite;
 
@@ -33,6 +35,7 @@ pub use dialect::{Dialect, Leaves};
 pub use group::group;
 pub use page::{count, find};
 pub use param::{Param, Statement, Writer};
+pub use postgres::Postgres;
 pub use scan::{matching, scan};
 pub use sqlite::Sqlite;
 

@@ -76,7 +76,7 @@ fn rows(sql: &mut Writer<'_>, request: &FindRequest, keys: &[SortKey]) -> Result
     sql.text(", d.version, d.body");
     let fields = keys.iter().filter(|key| key.is_field());
     for (at, key) in fields.enumerate() {
-        sql.text(format!(", {} AS s{at}", key.expression));
+        sql.write(format_args!(", {} AS s{at}", key.expression));
     }
     from_where(sql, model, &request.filter, request.routing.as_ref())
 }

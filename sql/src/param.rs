@@ -1,5 +1,6 @@
 //! Values to bind, and the statement they belong to.
 
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use strongroom_core::error::{Error, Result};
@@ -89,7 +90,7 @@ impl<'d> Writer<'d> {
     pub fn new(dialect: &'d dyn Dialect) -> Self {
         Self {
             dialect,
-            sql: String::with_capacity(256),
+            sql: String::with_capacity(512),
             params: Vec::new(),
         }
     }
@@ -106,6 +107,13 @@ impl<'d> Writer<'d> {
         self
     }
 
+    /// Adds formatted text, which must not hold values.
+    pub(crate) fn write(&mut self, text: fmt::Arguments<'_>) -> &mut Self {
+        // Writing to a string does not fail.
+        let _ = self.sql.write_fmt(text);
+        self
+    }
+
     /// Adds a quoted identifier.
     pub fn identifier(&mut self, name: &str) -> &mut Self {
         self.sql.push_str(&self.dialect.identifier(name));
@@ -114,9 +122,10 @@ impl<'d> Writer<'d> {
 
     /// Adds a placeholder for a value.
     pub fn bind(&mut self, value: impl Into<Param>) -> &mut Self {
-        self.params.push(value.into());
-        self.sql
-            .push_str(&self.dialect.placeholder(self.params.len()));
+        let value = value.into();
+        let placeholder = self.dialect.placeholder(self.params.len() + 1, &value);
+        self.sql.push_str(&placeholder);
+        self.params.push(value);
         self
     }
 
@@ -124,7 +133,7 @@ impl<'d> Writer<'d> {
     /// statement with a bound one anew each time that it is bound. Few limits are in use.
     pub(crate) fn limit(&mut self, most: usize) -> &mut Self {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        self.text(format!(" LIMIT {most}"))
+        self.write(format_args!(" LIMIT {most}"))
     }
 
     /// The statement.

@@ -70,7 +70,7 @@ impl Dialect for Sqlite {
         format!("\"{}\"", name.replace('"', "\"\""))
     }
 
-    fn placeholder(&self, number: usize) -> String {
+    fn placeholder(&self, number: usize, _value: &Param) -> String {
         format!("?{number}")
     }
 

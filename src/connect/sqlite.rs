@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use strongroom_sqlite::{MissingFile, SqliteOptions, SqliteStore, Synchronous};
 
-use super::config;
+use super::{config, percent};
 use strongroom_core::Result;
 use strongroom_core::store::Store;
 
@@ -73,23 +73,11 @@ fn options(rest: &str) -> Result<SqliteOptions> {
 }
 
 fn percent_decoded(path: &str) -> Result<String> {
-    let wrong = || {
+    percent::decoded(path).ok_or_else(|| {
         config(format!(
             "path {path:?} of the URL is wrongly encoded: % is followed by two hex digits, and all is UTF-8"
         ))
-    };
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut parts = path.split('%');
-    decoded.extend(parts.next().unwrap_or_default().bytes());
-    for part in parts {
-        let (hex, rest) = part.split_at_checked(2).ok_or_else(wrong)?;
-        if !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(wrong());
-        }
-        decoded.push(u8::from_str_radix(hex, 16).map_err(|_| wrong())?);
-        decoded.extend(rest.bytes());
-    }
-    String::from_utf8(decoded).map_err(|_| wrong())
+    })
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ impl Intercept for Spy {
             Request::Load(request) => seen.loads.push(request.clone()),
             Request::Bulk(request) => {
                 seen.bulks.push(request.items.len());
-                for item in &request.items {
+                for item in request.items.iter() {
                     if let BulkItem::Write(write) = item {
                         seen.writes.push(write.clone());
                     }

@@ -71,7 +71,7 @@ impl Save for StampingStore {
 impl Bulk for StampingStore {
     async fn bulk(&self, mut request: BulkRequest) -> Result<BulkReply> {
         let mut stamps = Vec::new();
-        for item in &mut request.items {
+        for item in Arc::make_mut(&mut request.items) {
             stamps.push(match item {
                 BulkItem::Write(write) => stamp(&request.model, write)?,
                 BulkItem::Check { .. } => Stamps::default(),

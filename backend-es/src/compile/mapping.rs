@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use strongroom_core::model::{Kind, Model};
+use strongroom_core::model::{Kind, MAX_DEPTH, MAX_FIELDS, Model};
 use strongroom_core::{Error, Result};
 
 use super::path::{Part, Place};
@@ -42,6 +42,15 @@ pub(crate) fn index_body(model: &Model, wanted: IndexSettings) -> Result<Value> 
     for window in ["max_result_window", "max_inner_result_window"] {
         let most = strongroom_core::store::MAX_PAGE + 1;
         settings.insert(window.to_owned(), most.into());
+    }
+    // Room for as much as a model may declare, and later extensions: a field is kept in at most
+    // three ways, and an object of a nested field brings the parts that these ways are in.
+    for (what, most) in [
+        ("total_fields", MAX_FIELDS * 12),
+        ("nested_fields", MAX_FIELDS),
+        ("depth", MAX_DEPTH * 3),
+    ] {
+        settings.insert(format!("mapping.{what}.limit"), most.into());
     }
     Ok(json!({"settings": {"index": settings}, "mappings": mappings(model)?}))
 }

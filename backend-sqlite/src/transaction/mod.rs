@@ -177,7 +177,10 @@ impl Bulk for SqliteTransaction {
         let many = calls || is_many(&self.session.shared, request.items.len());
         let functions = self.session.shared.options.functions.clone();
         let work = move |connection: &Connection| -> Result<Vec<Result<Receipt>>, Failure> {
-            make_ready(&mut request.items, &functions, &request.model)?;
+            if calls {
+                let items = Arc::make_mut(&mut request.items);
+                make_ready(items, &functions, &request.model)?;
+            }
             if !request.atomic {
                 let outcomes = bulk::bulk(connection, &statements, &request.items, now);
                 return outcomes.map_err(Failure::Engine);

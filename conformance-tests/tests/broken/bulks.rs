@@ -72,7 +72,7 @@ struct BulkBackwards;
 #[async_trait]
 impl Alter for BulkBackwards {
     async fn bulk(&self, inner: &Arc<dyn Store>, mut request: BulkRequest) -> Result<BulkReply> {
-        request.items.reverse();
+        Arc::make_mut(&mut request.items).reverse();
         let mut reply = inner.bulk(request).await?;
         reply.outcomes.reverse();
         Ok(reply)
@@ -105,7 +105,7 @@ impl Alter for BulkStops {
         }
         let mut outcomes = Vec::new();
         let mut failed = false;
-        for item in request.items {
+        for item in request.items.iter().cloned() {
             if failed {
                 outcomes.push(Err(Error::new(
                     ErrorKind::Cancelled,
@@ -134,7 +134,7 @@ struct ChecksPass;
 #[async_trait]
 impl Alter for ChecksPass {
     async fn bulk(&self, inner: &Arc<dyn Store>, mut request: BulkRequest) -> Result<BulkReply> {
-        for item in &mut request.items {
+        for item in Arc::make_mut(&mut request.items) {
             if let BulkItem::Check { expected, .. } = item {
                 *expected = Expected::Any;
             }

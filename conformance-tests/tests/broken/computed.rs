@@ -37,7 +37,7 @@ struct BulksComputeNothing;
 #[async_trait]
 impl Alter for BulksComputeNothing {
     async fn bulk(&self, inner: &Arc<dyn Store>, mut request: BulkRequest) -> Result<BulkReply> {
-        for item in &mut request.items {
+        for item in Arc::make_mut(&mut request.items) {
             if let BulkItem::Write(write) = item {
                 write
                     .computed

@@ -223,7 +223,7 @@ struct BulkWritesLess;
 impl Alter for BulkWritesLess {
     async fn bulk(&self, inner: &Arc<dyn Store>, mut request: BulkRequest) -> Result<BulkReply> {
         let asked = request.items.len();
-        request.items.truncate(100);
+        Arc::make_mut(&mut request.items).truncate(100);
         let mut reply = inner.bulk(request).await?;
         while reply.outcomes.len() < asked {
             let first = reply.outcomes[1].as_ref().unwrap().clone();

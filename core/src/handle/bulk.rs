@@ -72,8 +72,9 @@ impl<T: Document> Collection<T> {
         values: impl IntoIterator<Item = T>,
     ) -> Result<Vec<Result<Versioned<T>>>> {
         let model = self.model()?;
-        let mut items = Vec::new();
-        let mut pending = Vec::new();
+        let values = values.into_iter();
+        let mut items = Vec::with_capacity(values.size_hint().0);
+        let mut pending = Vec::with_capacity(values.size_hint().0);
         for mut value in values {
             let prepared = self.prepare_put(model, &mut value, Expected::Absent);
             let (item, rest) = split(prepared);
@@ -111,9 +112,11 @@ impl<T: Document> Collection<T> {
         documents: impl IntoIterator<Item = &'a mut Versioned<T>>,
     ) -> Result<Vec<Result<Saved>>> {
         let model = self.model()?;
-        let mut outcomes = Vec::new();
-        let mut items = Vec::new();
-        let mut changed = Vec::new();
+        let documents = documents.into_iter();
+        let many = documents.size_hint().0;
+        let mut outcomes = Vec::with_capacity(many);
+        let mut items = Vec::with_capacity(many);
+        let mut changed = Vec::with_capacity(many);
         for document in documents {
             match self.prepare_save(model, document) {
                 Ok(None) => {
@@ -186,22 +189,23 @@ impl<T: Document> Collection<T> {
         let mut stopped = None;
         while let Some(part) = parts.next_part() {
             let first = outcomes.len();
-            let keys = part.keys();
+            let items = Arc::new(part.send);
             let sent = match &stopped {
-                Some(error) => Ok(keys.iter().map(|_| Err(not_sent(error))).collect()),
-                None => self.send_part(model, part.send, plan.atomic).await,
+                Some(error) => Ok(items.iter().map(|_| Err(not_sent(error))).collect()),
+                None => self.send_part(model, items.clone(), plan.atomic).await,
             };
             let sent = match sent {
                 Ok(sent) => sent,
                 Err(error) if first == 0 && part.refused.is_empty() => return Err(error),
                 Err(error) => {
                     let error = stopped.insert(Arc::new(error));
-                    keys.iter().map(|_| Err(Error::copy_of(error))).collect()
+                    items.iter().map(|_| Err(Error::copy_of(error))).collect()
                 }
             };
-            let sent = sent.into_iter().zip(keys);
-            outcomes
-                .extend(sent.map(|(outcome, key)| outcome.at_key(Operation::Bulk, model, &key)));
+            let sent = sent.into_iter().zip(items.iter());
+            outcomes.extend(
+                sent.map(|(outcome, item)| outcome.at_key(Operation::Bulk, model, item.key())),
+            );
             for (place, error) in part.refused {
                 outcomes.insert(first + place, Err(error).at(Operation::Bulk, model));
             }
@@ -231,7 +235,7 @@ impl<T: Document> Collection<T> {
     async fn send_part(
         &self,
         model: &Arc<Model>,
-        items: Vec<BulkItem>,
+        items: Arc<Vec<BulkItem>>,
         atomic: bool,
     ) -> Result<Vec<Result<Receipt>>> {
         if items.is_empty() {

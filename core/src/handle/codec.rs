@@ -66,8 +66,31 @@ pub(crate) fn same_encoding(a: &Body, b: &Body) -> bool {
 
 /// The sum of the bytes, modulo 2^32.
 pub(crate) fn byte_sum(text: &[u8]) -> u32 {
-    text.iter()
-        .fold(0, |sum, b| sum.wrapping_add(u32::from(*b)))
+    let (steps, rest) = text.as_chunks::<16>();
+    // Sixteen bytes fit into a `u16`, and summing them up so is one instruction of many processors.
+    let of_step = |step: &[u8; 16]| step.iter().map(|byte| u16::from(*byte)).sum::<u16>();
+    let of_steps = steps.iter().map(|step| u32::from(of_step(step)));
+    let of_rest = rest.iter().map(|byte| u32::from(*byte));
+    of_steps.chain(of_rest).fold(0, u32::wrapping_add)
+}
+
+/// Both texts without the beginning and the end that they have in common, in steps of some bytes.
+pub(crate) fn without_common_ends<'t>(a: &'t [u8], b: &'t [u8]) -> (&'t [u8], &'t [u8]) {
+    let begin = common(a.as_chunks().0.iter(), b.as_chunks().0.iter());
+    let (a, b) = (a.get(begin..), b.get(begin..));
+    let (a, b) = (a.unwrap_or_default(), b.unwrap_or_default());
+    let (from_end_of_a, from_end_of_b) = (a.as_rchunks().1.iter().rev(), b.as_rchunks().1);
+    let end = common(from_end_of_a, from_end_of_b.iter().rev());
+    let until = |text: &'t [u8]| text.get(..text.len() - end).unwrap_or_default();
+    (until(a), until(b))
+}
+
+/// How many bytes are the same before the first step that is not.
+fn common<'t>(
+    a: impl Iterator<Item = &'t [u8; 16]>,
+    b: impl Iterator<Item = &'t [u8; 16]>,
+) -> usize {
+    a.zip(b).take_while(|(a, b)| a == b).count() * 16
 }
 
 #[cfg(test)]
@@ -76,6 +99,24 @@ mod tests {
 
     fn body(text: &str) -> Body {
         Body::parse(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn ends_in_common_are_left_out() {
+        let (a, b) = ([b'a'; 50], [b'b'; 40]);
+        assert_eq!(without_common_ends(&a, &b), (&a[..], &b[..]));
+        // The same text is all beginning, but for what is no whole word.
+        assert_eq!(without_common_ends(&a, &a), (&a[..2], &a[..2]));
+        assert_eq!(without_common_ends(&[], &a), (&a[..0], &a[..]));
+        let (c, d) = ([&a[..20], b"1", &a[..40]], [&a[..20], b"23", &a[..40]]);
+        let (c, d) = (c.concat(), d.concat());
+        assert_eq!(without_common_ends(&c, &d), (&c[16..29], &d[16..30]));
+        // What is in common is told once, though it be the beginning and the end.
+        let (long, short) = ([b'x'; 64], [b'x'; 48]);
+        assert_eq!(
+            without_common_ends(&long, &short),
+            (&long[48..], &short[48..])
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::collection::Collection;
 use super::document::Document;
-use super::prepare::Pending;
+use super::prepare::{Pending, is_of_key};
 use crate::error::{Error, Result};
 use crate::model::{Body, FieldPath, Model};
 use crate::patch::Patch;
@@ -60,9 +60,8 @@ impl<T: Document> Collection<T> {
     pub(super) fn computing(&self, model: &Model, mut write: Write) -> Result<Write> {
         for computed in self.computed.iter() {
             let field = computed.field();
-            let is_key = |name: &&str| FieldPath::new(name).is_ok_and(|key| key.overlaps(field));
             let stamps = [model.created(), model.updated()];
-            if T::key_fields().iter().any(is_key) || stamps.contains(&Some(field)) {
+            if is_of_key::<T>(field) || stamps.contains(&Some(field)) {
                 return Err(Error::invalid(format!(
                     "field {field} is part of the key or a stamp, which no function makes"
                 )));

@@ -212,7 +212,7 @@ impl<T: Document> Collection<T> {
             &document.key,
         )?;
         let created = value.created();
-        let origin = Origin::new(document.body, None, created).selected(selection);
+        let origin = Origin::loaded(document.body, selection, created);
         Ok(Versioned::new(
             value,
             document.key,

@@ -1,7 +1,6 @@
 //! Splitting the items of a bulk into parts that a store takes.
 
 use crate::error::{Error, Result};
-use crate::model::Key;
 use crate::store::{Action, BulkItem, Write};
 
 /// The items that are left, handed out in parts.
@@ -18,16 +17,13 @@ pub(crate) struct Part {
     pub(crate) refused: Vec<(usize, Error)>,
 }
 
-impl Part {
-    pub(crate) fn keys(&self) -> Vec<Key> {
-        self.send.iter().map(|item| item.key().clone()).collect()
-    }
-}
-
 impl Parts {
     pub(crate) fn next_part(&mut self) -> Option<Part> {
         self.items.peek()?;
-        let mut part = Part::default();
+        let mut part = Part {
+            send: Vec::with_capacity(self.items.len().min(self.most_items)),
+            refused: Vec::new(),
+        };
         let mut bytes = 0_usize;
         while part.send.len() < self.most_items {
             let size = match self.items.peek() {

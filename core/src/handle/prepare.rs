@@ -178,7 +178,7 @@ impl<T: Document> Collection<T> {
 
     /// A patch with the time of the change, where the handle stamps.
     pub(crate) fn stamped_patch(&self, model: &Model, patch: Patch) -> Result<Patch> {
-        check_key_fields(&patch, T::key_fields())?;
+        check_key_fields::<T>(&patch)?;
         let clock = &*self.context.shared.clock;
         let stamps = stamps::of_patch(model, self.context.stamping(), clock);
         Ok(stamps::onto_patch(patch, model, stamps))
@@ -197,7 +197,8 @@ impl<T: Document> Collection<T> {
         let pending = take_over(&mut **document, pending, receipt, selection.as_ref());
         let mut origin = self.stamped(&mut **document, pending, receipt);
         origin.created = origin.created.or(created);
-        document.settle(version, origin.selected(selection));
+        origin.selection = selection;
+        document.settle(version, origin);
         Ok(saved_as(receipt, version))
     }
 
@@ -216,7 +217,7 @@ impl<T: Document> Collection<T> {
         } = pending;
         if self.context.stamping() == Stamping::Handle {
             stamps::take_over(value, stamps);
-            return Origin::new(stored, Some(known), value.created());
+            return Origin::written(stored, known, value.created());
         }
         stamps::take_over(value, receipt.stamps);
         // The store's stamps are part of what is stored now. The write has succeeded, so nothing
@@ -226,7 +227,7 @@ impl<T: Document> Collection<T> {
             true => stamped.clone(),
             false => carry_over::<T>(&stored, &known, stamped.clone()).unwrap_or(stored),
         };
-        Origin::new(stored, Some(stamped), value.created())
+        Origin::written(stored, stamped, value.created())
     }
 }
 
@@ -248,13 +249,19 @@ fn check_same_key(loaded: &Key, now: &Key) -> Result<()> {
     )))
 }
 
-fn check_key_fields(patch: &Patch, key_fields: &[&str]) -> Result<()> {
-    if key_fields.is_empty() {
-        return Ok(());
-    }
-    let fields = key_fields.iter().map(FieldPath::new);
-    let fields = fields.collect::<Result<Vec<_>>>()?;
-    let is_key = |path: &FieldPath| fields.iter().any(|field| field.overlaps(path));
+/// The fields that the key is made of.
+fn fields_of_key<T: Document>() -> impl Iterator<Item = FieldPath> {
+    T::key_fields()
+        .iter()
+        .filter_map(|name| FieldPath::new(name).ok())
+}
+
+/// Whether the key is made of this field, or of one above or below it.
+pub(super) fn is_of_key<T: Document>(path: &FieldPath) -> bool {
+    fields_of_key::<T>().any(|field| field.overlaps(path))
+}
+
+fn check_key_fields<T: Document>(patch: &Patch) -> Result<()> {
     for change in patch.changes() {
         let touched = match change {
             Change::Set(path, _)
@@ -264,14 +271,16 @@ fn check_key_fields(patch: &Patch, key_fields: &[&str]) -> Result<()> {
             | Change::Max(path, _)
             | Change::Append(path, _)
             | Change::Remove(path, _)
-            | Change::Merge(Some(path), _) => is_key(path),
-            Change::Rename(from, to) => is_key(from) || is_key(to),
-            Change::Merge(None, object) => fields.iter().any(|f| object.contains_key(f.head())),
+            | Change::Merge(Some(path), _) => is_of_key::<T>(path),
+            Change::Rename(from, to) => is_of_key::<T>(from) || is_of_key::<T>(to),
+            Change::Merge(None, object) => {
+                fields_of_key::<T>().any(|field| object.contains_key(field.head()))
+            }
         };
         if touched {
             return Err(Error::invalid(format!(
                 "the patch changes a field of the key, {}",
-                key_fields.join(" or ")
+                T::key_fields().join(" or ")
             )));
         }
     }

@@ -4,7 +4,7 @@
 //! the write has succeeded. So nothing has to be undone when a write fails or its future is
 //! dropped.
 
-use super::codec::byte_sum;
+use super::codec::{byte_sum, without_common_ends};
 use super::document::Document;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -50,9 +50,11 @@ pub(crate) fn of<T: Document>(value: &T) -> Stamps {
 /// can tell.
 ///
 /// The plain text is not made: its length and the sum of its bytes follow from those of the
-/// stamped text, where one number stands for another.
+/// stamped text, where one number stands for another. Only what lies between the first and the last
+/// difference is summed up.
 pub(crate) fn differs_besides(known: &Body, stamped: &Body, before: Stamps, now: Stamps) -> bool {
-    let mut plain = Sum::of_bytes(stamped.as_bytes());
+    let (known, stamped) = without_common_ends(known.as_bytes(), stamped.as_bytes());
+    let mut plain = Sum::of_bytes(stamped);
     for (before, now) in [(before.created, now.created), (before.updated, now.updated)] {
         let Some(now) = now else { continue };
         // Without a stamp the member is null or missing: there is no telling.
@@ -64,7 +66,7 @@ pub(crate) fn differs_besides(known: &Body, stamped: &Body, before: Stamps, now:
             .wrapping_sub(now.bytes)
             .wrapping_add(before.bytes);
     }
-    plain != Sum::of_bytes(known.as_bytes())
+    plain != Sum::of_bytes(known)
 }
 
 #[derive(PartialEq)]

@@ -51,22 +51,29 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    pub(crate) fn new(stored: Body, known: Option<Body>, created: Option<Timestamp>) -> Self {
-        let cell = OnceLock::new();
-        if let Some(known) = known {
-            cell.get_or_init(|| known);
-        }
+    /// The origin of a loaded value; what it encodes to is not known yet.
+    #[inline]
+    pub(crate) fn loaded(
+        stored: Body,
+        selection: Option<Arc<SourceFilter>>,
+        created: Option<Timestamp>,
+    ) -> Self {
         Self {
             stored,
-            known: cell,
-            selection: None,
+            known: OnceLock::new(),
+            selection,
             created,
         }
     }
 
-    pub(crate) fn selected(mut self, selection: Option<Arc<SourceFilter>>) -> Self {
-        self.selection = selection;
-        self
+    /// The origin of a value that was written and encodes to `known`.
+    pub(crate) fn written(stored: Body, known: Body, created: Option<Timestamp>) -> Self {
+        Self {
+            stored,
+            known: OnceLock::from(known),
+            selection: None,
+            created,
+        }
     }
 
     /// Takes down what the value encodes to while it is as stored, so that it need not be decoded
@@ -95,6 +102,7 @@ impl Origin {
 }
 
 impl<T> Versioned<T> {
+    #[inline]
     pub(crate) fn new(value: T, key: Key, version: Version, origin: Origin) -> Self {
         Self {
             value,

@@ -68,7 +68,7 @@ impl State {
         } else {
             collection.bulk(&request.items, moment)
         };
-        for (outcome, item) in outcomes.iter_mut().zip(&request.items) {
+        for (outcome, item) in outcomes.iter_mut().zip(request.items.iter()) {
             if let Err(error) = outcome {
                 let named = std::mem::replace(error, Error::internal(String::new()))
                     .with_collection(name.clone())

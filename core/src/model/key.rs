@@ -1,9 +1,9 @@
 //! Identity: document ids, routing values and the keys made of them.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::limits::{MAX_ID_BYTES, MAX_ROUTED_KEY_BYTES};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ macro_rules! text_id {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Checks and takes the text.
@@ -76,7 +76,7 @@ macro_rules! text_id {
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                id.0.as_ref().to_owned()
+                id.0.into()
             }
         }
     };

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::limits::{MAX_DEPTH, MAX_PATH_BYTES};
 use crate::error::{Error, Result};
@@ -84,6 +85,13 @@ impl FieldPath {
     #[must_use]
     pub fn head(&self) -> &str {
         self.0.split_once('.').map_or(&*self.0, |(head, _)| head)
+    }
+
+    /// The member at the path, from an object on; `None` if there is none.
+    pub(crate) fn find_in<'v>(&self, object: &'v Map<String, Value>) -> Option<&'v Value> {
+        let mut names = self.segments();
+        let top = object.get(names.next()?)?;
+        names.try_fold(top, |value, name| value.get(name))
     }
 
     /// The path without its innermost name, or `None` for a path of one name.

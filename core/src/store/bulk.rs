@@ -54,8 +54,9 @@ impl From<Write> for BulkItem {
 pub struct BulkRequest {
     /// The collection.
     pub model: Arc<Model>,
-    /// The items. Items on one key take effect in their order.
-    pub items: Vec<BulkItem>,
+    /// The items. Items on one key take effect in their order. They are shared, so that keeping what
+    /// was sent, to send it again, copies none of them.
+    pub items: Arc<Vec<BulkItem>>,
     /// Whether all take effect or none.
     pub atomic: bool,
     /// When searches see them.
@@ -68,7 +69,7 @@ impl BulkRequest {
     pub fn new(model: Arc<Model>, items: Vec<BulkItem>) -> Self {
         Self {
             model,
-            items,
+            items: Arc::new(items),
             atomic: false,
             refresh: Refresh::None,
         }

@@ -235,9 +235,7 @@ impl Write {
         }
         let object = document.body.to_object().unwrap_or_default();
         let made = self.computed.iter().map(|computed| {
-            let mut names = computed.field.segments();
-            let top = names.next().and_then(|name| object.get(name));
-            let value = names.fold(top, |value, name| value?.get(name));
+            let value = computed.field.find_in(&object);
             (computed.field.clone(), value.cloned().unwrap_or_default())
         });
         made.collect()

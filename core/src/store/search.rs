@@ -167,17 +167,18 @@ impl Page {
             PageStart::Before(_) => (more, true),
             PageStart::Last => (more, false),
         };
-        let cursor = |position| {
-            Cursor::new(
-                position,
+        let first = first.filter(|_| before);
+        let last = last.filter(|_| behind);
+        if first.is_some() || last.is_some() {
+            let query = Cursor::fingerprint(
                 request.model.name(),
                 &request.filter,
                 &request.sort,
                 request.routing.as_ref(),
-            )
-        };
-        self.previous = first.filter(|_| before).map(cursor);
-        self.next = last.filter(|_| behind).map(cursor);
+            );
+            self.previous = first.map(|position| Cursor::at(position, query));
+            self.next = last.map(|position| Cursor::at(position, query));
+        }
         self
     }
 }

@@ -1,4 +1,4 @@
-//! Writers that meet: conflicts and retries.
+//! Writers that meet: conflicts and retries; and changes that take effect together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -67,5 +67,34 @@ pub async fn conflict(db: &Database) -> Outcome {
     if after.felt != before + 3 {
         return Err("an update was lost".into());
     }
+    Ok(())
+}
+
+/// Moves a report from one event to another: both change, or none.
+pub async fn together(db: &Database) -> Outcome {
+    heading("Together: a report was for another event; both change in one transaction, or none");
+    let felt = Quake::fields().felt();
+    let quakes = db.collection::<Quake>();
+    let page = quakes
+        .find(felt.gte(1))
+        .sort(felt.desc())
+        .limit(2)
+        .page()
+        .await?;
+    let mut ids = page.iter().map(|quake| quake.id.clone());
+    let (Some(from), Some(to)) = (ids.next(), ids.next()) else {
+        return Err("nobody felt any event".into());
+    };
+    let (before, after) = db
+        .transaction(TransactionOptions::new(), |tx| {
+            let (quakes, from, to) = (tx.collection::<Quake>(), from.clone(), to.clone());
+            async move {
+                let from = quakes.update(&from, |quake| quake.felt -= 1).await?;
+                let to = quakes.update(&to, |quake| quake.felt += 1).await?;
+                Ok((from.felt, to.felt))
+            }
+        })
+        .await?;
+    println!("  {from} was felt by {before} people now, {to} by {after}");
     Ok(())
 }

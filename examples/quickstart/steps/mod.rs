@@ -8,8 +8,27 @@ pub mod store;
 pub mod transfer;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use strongroom::{Error, ErrorKind};
 
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// Runs a step. What the engine cannot do it says before it does any of it, and the program goes
+/// on with the next step.
+pub async fn shown(step: impl Future<Output = Outcome>) -> Outcome {
+    match step.await {
+        Err(error) if is_unsupported(&*error) => {
+            println!("  left out, because this engine cannot do it: {error}");
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+fn is_unsupported(error: &(dyn std::error::Error + 'static)) -> bool {
+    error
+        .downcast_ref::<Error>()
+        .is_some_and(|error| error.kind() == ErrorKind::Unsupported)
+}
 
 fn heading(text: &str) {
     println!("\n— {text}");

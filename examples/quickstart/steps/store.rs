@@ -1,4 +1,4 @@
-//! Collections, and documents from JSON lines.
+//! Collections, and documents from JSON lines; and the end of both.
 
 use std::time::Instant;
 
@@ -37,5 +37,18 @@ pub async fn store(db: &Database) -> Outcome {
         start.elapsed().as_millis(),
         done.kept
     );
+    if db.capabilities().search_lags {
+        networks.refresh().await?;
+        quakes.refresh().await?;
+        println!("  searches of this engine see writes after a refresh, which was asked for now");
+    }
+    Ok(())
+}
+
+/// Drops what the program made.
+pub async fn clear(db: &Database) -> Outcome {
+    db.collection::<Network>().drop_collection().await?;
+    db.collection::<Quake>().drop_collection().await?;
+    println!("  dropped the collections in {}", db.capabilities().engine);
     Ok(())
 }

@@ -35,13 +35,11 @@ pub async fn export(db: &Database, path: &Path) -> Outcome {
 }
 
 /// Copies both collections to another store and compares them there.
-pub async fn copy(db: &Database, url: &str) -> Outcome {
+pub async fn copy(db: &Database, other: &Database) -> Outcome {
     heading("Copy: all of it to another store, then compared there");
-    let other = strongroom::connect(url).await?;
     println!("  to {}", other.capabilities().engine);
-    copy_one::<Network>(db, &other).await?;
-    copy_one::<Quake>(db, &other).await?;
-    other.close().await?;
+    copy_one::<Network>(db, other).await?;
+    copy_one::<Quake>(db, other).await?;
     Ok(())
 }
 

@@ -17,9 +17,9 @@ const FULL: Recipes = &[&ELASTICSEARCH_8, &OPENSEARCH_2, &ELASTICSEARCH_CLUSTER]
 
 /// The servers that test programs talk to, which `cargo xtask test` starts. One that no test
 /// talks to yet is in `QUICK` or `FULL` alone: it would only make the run slower.
-const TESTED: Recipes = &[&ELASTICSEARCH, &OPENSEARCH];
+const TESTED: Recipes = &[&ELASTICSEARCH, &OPENSEARCH, &POSTGRES];
 /// The servers that test programs talk to besides when they run at full scale.
-const TESTED_IN_FULL: Recipes = &[&ELASTICSEARCH_CLUSTER];
+const TESTED_IN_FULL: Recipes = &[&ELASTICSEARCH_8, &OPENSEARCH_2, &ELASTICSEARCH_CLUSTER];
 
 /// The servers that benchmarks run on.
 pub(super) const MEASURED: Recipes = &[&ELASTICSEARCH];

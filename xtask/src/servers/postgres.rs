@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::install::{Distribution, Fetched, install, unpack};
+use super::install::{Distribution, Fetched, install, needs_linux_x86_64, unpack};
 use super::maven;
 use super::network::{HeldPort, exchange};
 use super::place::Place;
@@ -54,9 +54,7 @@ impl Recipe for Postgres {
     }
 
     fn install(&self, place: &Place) -> Result<PathBuf> {
-        if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-            return Err("its program is only to be had for Linux on x86-64".to_owned());
-        }
+        needs_linux_x86_64()?;
         let distribution = Distribution {
             folder: format!("postgres-{VERSION}"),
             archive: ARCHIVE.to_owned(),

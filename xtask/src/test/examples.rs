@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::Variables;
 use super::summary::Suite;
+use super::{Variables, url_of};
 use crate::Result;
 use crate::child::Group;
 use crate::workspace::Workspace;
@@ -88,13 +88,68 @@ pub(crate) fn is_chosen(example: &Example, filters: &[String]) -> bool {
     filters.is_empty() || filters.iter().any(|f| example.name.contains(f.as_str()))
 }
 
+/// How an example is run: what for, and with which arguments.
+pub(crate) struct Run {
+    title: String,
+    arguments: Vec<String>,
+}
+
+/// The runs of an example: as it is, and the quickstart on each server as well, once from SQLite to
+/// there and once on the server alone.
+pub(crate) fn runs(example: &Example, variables: &Variables) -> Vec<Run> {
+    let title = format!("example {}", example.name);
+    let mut runs = vec![Run {
+        title: title.clone(),
+        arguments: Vec::new(),
+    }];
+    if example.name != "quickstart" {
+        return runs;
+    }
+    for (engine, variable) in [
+        ("elasticsearch", "STRONGROOM_TEST_ELASTICSEARCH_URL"),
+        ("opensearch", "STRONGROOM_TEST_OPENSEARCH_URL"),
+        ("postgres", "STRONGROOM_TEST_POSTGRES_URL"),
+    ] {
+        // Without a server the run has failed already, and says so.
+        let Some(url) = url_of(variable, variables) else {
+            continue;
+        };
+        let url = facade_url(engine, &url);
+        for (what, urls) in [
+            (
+                format!("from SQLite to {engine}"),
+                vec!["sqlite::memory:", &url],
+            ),
+            (format!("on {engine}"), vec![&url]),
+        ] {
+            let arguments = ["--drop"].into_iter().chain(urls);
+            runs.push(Run {
+                title: format!("{title} {what}"),
+                arguments: arguments.map(str::to_owned).collect(),
+            });
+        }
+    }
+    runs
+}
+
+/// The URL by which the facade knows the server at a URL: it tells search engines apart, whose own
+/// URLs are those of HTTP.
+fn facade_url(engine: &str, url: &str) -> String {
+    match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+        (Some(place), _) => format!("{engine}://{place}"),
+        (_, Some(place)) => format!("{engine}+https://{place}"),
+        _ => url.to_owned(),
+    }
+}
+
 /// Runs an example as a user would: from the workspace's folder, to its end.
 pub(crate) fn run(
     workspace: &Workspace,
     example: &Example,
+    run: Run,
     variables: &Variables,
 ) -> Result<Suite> {
-    let mut suite = Suite::new(format!("example {}", example.name));
+    let mut suite = Suite::new(run.title);
     println!("…      {}", suite.title);
     let began = Instant::now();
     let (mut output, writer) =
@@ -104,6 +159,7 @@ pub(crate) fn run(
         .map_err(|e| format!("could not share a pipe: {e}"))?;
     let mut command = Command::new(&example.program);
     command
+        .args(run.arguments)
         .current_dir(&workspace.root)
         .env("CARGO_MANIFEST_DIR", &example.package)
         .envs(variables.iter().cloned())
@@ -132,6 +188,63 @@ pub(crate) fn run(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn example(name: &str) -> Example {
+        Example {
+            name: name.to_owned(),
+            program: "/bin/echo".into(),
+            package: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn a_program_gets_its_arguments() {
+        let workspace = Workspace {
+            root: ".".into(),
+            target: PathBuf::new(),
+            members: Vec::new(),
+            graph: BTreeMap::new(),
+        };
+        let on_server = Run {
+            title: "example echo on a server".to_owned(),
+            arguments: vec!["--drop".to_owned(), "memory:".to_owned()],
+        };
+        let suite = run(&workspace, &example("echo"), on_server, &Vec::new()).unwrap();
+        assert_eq!(suite.title, "example echo on a server");
+        assert_eq!((suite.passed, suite.failed), (1, 0));
+        assert_eq!(suite.output, "--drop memory:\n");
+    }
+
+    #[test]
+    fn the_quickstart_is_run_on_each_server() {
+        let url = |name: &str, url: &str| (name.to_owned(), url.to_owned());
+        let variables = vec![
+            url(
+                "STRONGROOM_TEST_ELASTICSEARCH_URL",
+                "http://127.0.0.1:42983",
+            ),
+            url("STRONGROOM_TEST_OPENSEARCH_URL", "https://me:x@db:9200"),
+            url("STRONGROOM_TEST_POSTGRES_URL", "postgres://me@db/test"),
+        ];
+        let of = |name: &str| runs(&example(name), &variables);
+        let arguments: Vec<String> = of("quickstart")
+            .iter()
+            .map(|run| run.arguments.join(" "))
+            .collect();
+        assert_eq!(
+            arguments,
+            [
+                "",
+                "--drop sqlite::memory: elasticsearch://127.0.0.1:42983",
+                "--drop elasticsearch://127.0.0.1:42983",
+                "--drop sqlite::memory: opensearch+https://me:x@db:9200",
+                "--drop opensearch+https://me:x@db:9200",
+                "--drop sqlite::memory: postgres://me@db/test",
+                "--drop postgres://me@db/test",
+            ]
+        );
+        assert_eq!(of("passwords").len(), 1);
+    }
 
     #[test]
     fn reads_both_forms_of_package_ids() {

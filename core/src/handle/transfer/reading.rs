@@ -1,6 +1,5 @@
 //! Reading a whole collection in the order of its keys.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -68,7 +67,7 @@ impl Reading {
             if piece.is_empty() {
                 return Ok(piece);
             }
-            piece.retain(|document| order(&document.key, key) == Ordering::Greater);
+            piece.retain(|document| document.key > *key);
             if !piece.is_empty() {
                 return Ok(piece);
             }
@@ -91,13 +90,4 @@ impl Reading {
         self.place = page.next.map_or(Place::End, Place::Behind);
         Ok(page.documents)
     }
-}
-
-/// The order of documents without sort keys.
-pub(super) fn order(a: &Key, b: &Key) -> Ordering {
-    let parts = |key: &Key| {
-        let routing = key.routing().map(|routing| routing.as_str().to_owned());
-        (key.id().as_str().to_owned(), routing)
-    };
-    parts(a).cmp(&parts(b))
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use futures_util::future::try_join;
 
 use super::digest::{ContentDigest, Digester};
-use super::reading::{Reading, order};
+use super::reading::Reading;
 use crate::error::Result;
 use crate::model::{Key, RawDocument};
 
@@ -154,7 +154,7 @@ impl Verify {
 /// Which side has the next document; `None` if one of them has to be filled first.
 fn next_order(from: &Side, to: &Side) -> Option<Ordering> {
     match (from.documents.front(), to.documents.front()) {
-        (Some(a), Some(b)) => Some(order(&a.key, &b.key)),
+        (Some(a), Some(b)) => Some(a.key.cmp(&b.key)),
         (Some(_), None) if to.is_over => Some(Ordering::Less),
         (None, Some(_)) if from.is_over => Some(Ordering::Greater),
         _ => None,

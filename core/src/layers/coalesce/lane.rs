@@ -88,7 +88,7 @@ impl<J: Job> Lane<J> {
     }
 
     /// A place for a call that can be made at once; `None` if it has to wait.
-    pub(super) fn enter(self: &Arc<Self>, key: Option<&Key>) -> Option<Direct<J>> {
+    pub(super) fn enter(self: &Arc<Self>, key: Option<&Key>) -> Option<Leaving<J>> {
         let mut state = self.state();
         if state.in_flight >= self.limits.in_flight || !state.queue.is_empty() {
             return None;
@@ -99,11 +99,11 @@ impl<J: Job> Lane<J> {
             return None;
         }
         state.in_flight += 1;
-        Some(Direct(Leaving {
+        Some(Leaving {
             lane: self.clone(),
             keys: key.cloned().into_iter().collect(),
             is_over: false,
-        }))
+        })
     }
 
     /// Waits until the job was sent with others, and for its outcome. Where no runtime is there to
@@ -256,11 +256,8 @@ impl<J: Job> State<J> {
     }
 }
 
-/// A call in flight that was made at once.
-pub(super) struct Direct<J: Job>(#[allow(dead_code, reason = "it acts when dropped")] Leaving<J>);
-
-/// Gives a place in flight back when dropped, and lets those that waited go.
-struct Leaving<J: Job> {
+/// A place in flight: gives it back when dropped, and lets those that waited go.
+pub(super) struct Leaving<J: Job> {
     lane: Arc<Lane<J>>,
     keys: Vec<Key>,
     is_over: bool,

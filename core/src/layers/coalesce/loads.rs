@@ -3,16 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
-use futures_util::stream::{self, StreamExt as _};
 
 use super::lane::Job;
-use super::{is_of_all, told_to_each};
+use super::{each, is_of_all, told_to_each};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Key, RawDocument};
 use crate::store::{LoadRequest, Store};
-
-/// How many loads of a request that failed as a whole are made again at a time.
-const SINGLES: usize = 8;
 
 impl Job for LoadRequest {
     type Reply = Vec<Option<RawDocument>>;
@@ -46,7 +42,7 @@ pub(super) fn run(
 ) -> BoxFuture<'static, Vec<Result<Documents>>> {
     async move {
         let Some((first, [_, ..])) = jobs.split_first() else {
-            return each(&inner, jobs).await;
+            return each(jobs, |job| inner.load(job)).await;
         };
         let keys: Vec<Key> = jobs.iter().flat_map(|job| job.keys.clone()).collect();
         let asked = keys.len();
@@ -60,15 +56,10 @@ pub(super) fn run(
                     .map(|job| Ok(found.by_ref().take(job.keys.len()).collect()));
                 parts.collect()
             }
-            Ok(_) => each(&inner, jobs).await,
+            Ok(_) => each(jobs, |job| inner.load(job)).await,
             Err(error) if is_of_all(&error) => told_to_each(error, jobs.len()),
-            Err(_) => each(&inner, jobs).await,
+            Err(_) => each(jobs, |job| inner.load(job)).await,
         }
     }
     .boxed()
-}
-
-async fn each(inner: &Arc<dyn Store>, jobs: Vec<LoadRequest>) -> Vec<Result<Documents>> {
-    let loads = jobs.into_iter().map(|job| inner.load(job));
-    stream::iter(loads).buffered(SINGLES).collect().await
 }

@@ -27,8 +27,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt as _};
 
-use self::lane::{Lane, LaneLimits};
+use self::lane::{Job, Lane, LaneLimits};
 use super::Layer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{CollectionName, RawDocument};
@@ -42,6 +43,8 @@ use crate::store::{
 
 /// A load of more keys than this is no single load, and goes through as it is.
 const MOST_KEYS: usize = 16;
+/// How many calls of a request that failed as a whole are made again at a time.
+const SINGLES: usize = 8;
 
 /// Whether and how far saves and loads are joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,22 +119,26 @@ struct Coalescing {
 }
 
 /// The lanes of one collection.
-#[derive(Clone)]
 struct Lanes {
     saves: Arc<Lane<SaveRequest>>,
     loads: Arc<Lane<LoadRequest>>,
 }
 
 impl Coalescing {
-    fn lanes(&self, collection: &CollectionName) -> Lanes {
+    /// One of the lanes of a collection.
+    fn lane<J: Job>(
+        &self,
+        collection: &CollectionName,
+        of: impl Fn(&Lanes) -> &Arc<Lane<J>>,
+    ) -> Arc<Lane<J>> {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(lanes) = lanes.get(collection) {
-            return lanes.clone();
+            return of(lanes).clone();
         }
         drop(lanes);
         let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
         let lanes = lanes.entry(collection.clone());
-        lanes.or_insert_with(|| self.new_lanes()).clone()
+        of(lanes.or_insert_with(|| self.new_lanes())).clone()
     }
 
     fn new_lanes(&self) -> Lanes {
@@ -184,6 +191,15 @@ fn told_to_each<T>(error: Error, items: usize) -> Vec<Result<T>> {
     copies.take(items).collect()
 }
 
+/// Makes calls one by one, some of them at a time.
+async fn each<J, T, F>(jobs: Vec<J>, call: impl Fn(J) -> F) -> Vec<Result<T>>
+where
+    F: Future<Output = Result<T>>,
+{
+    let calls = jobs.into_iter().map(call);
+    stream::iter(calls).buffered(SINGLES).collect().await
+}
+
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Load for Coalescing {
@@ -191,7 +207,7 @@ impl Load for Coalescing {
         if request.keys.len() > MOST_KEYS {
             return self.inner.load(request).await;
         }
-        let lane = self.lanes(request.model.name()).loads;
+        let lane = self.lane(request.model.name(), |lanes| &lanes.loads);
         if let Some(_place) = lane.enter(None) {
             return self.inner.load(request).await;
         }
@@ -206,7 +222,7 @@ impl Load for Coalescing {
 #[deny(clippy::missing_trait_methods)]
 impl Save for Coalescing {
     async fn save(&self, request: SaveRequest) -> Result<Receipt> {
-        let lane = self.lanes(request.model.name()).saves;
+        let lane = self.lane(request.model.name(), |lanes| &lanes.saves);
         if let Some(_place) = lane.enter(Some(&request.write.key)) {
             return self.inner.save(request).await;
         }

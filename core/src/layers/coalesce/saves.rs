@@ -3,16 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
-use futures_util::stream::{self, StreamExt as _};
 
 use super::lane::Job;
-use super::{is_of_all, told_to_each};
+use super::{each, is_of_all, told_to_each};
 use crate::error::{Error, Result};
 use crate::model::Key;
 use crate::store::{Action, BulkItem, BulkRequest, Receipt, SaveRequest, Store};
-
-/// How many saves of a bulk that failed as a whole are made again at a time.
-const SINGLES: usize = 8;
 
 impl Job for SaveRequest {
     type Reply = Receipt;
@@ -44,7 +40,7 @@ pub(super) fn run(
 ) -> BoxFuture<'static, Vec<Result<Receipt>>> {
     async move {
         if let [_] = &jobs[..] {
-            return each(&inner, jobs).await;
+            return each(jobs, |job| inner.save(job)).await;
         }
         let Some(first) = jobs.first() else {
             return Vec::new();
@@ -56,13 +52,8 @@ pub(super) fn run(
             Ok(reply) => reply.outcomes,
             Err(error) if is_of_all(&error) => told_to_each(error, jobs.len()),
             // Some item spoilt it: each is told for itself.
-            Err(_) => each(&inner, jobs).await,
+            Err(_) => each(jobs, |job| inner.save(job)).await,
         }
     }
     .boxed()
-}
-
-async fn each(inner: &Arc<dyn Store>, jobs: Vec<SaveRequest>) -> Vec<Result<Receipt>> {
-    let saves = jobs.into_iter().map(|job| inner.save(job));
-    stream::iter(saves).buffered(SINGLES).collect().await
 }

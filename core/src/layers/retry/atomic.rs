@@ -177,7 +177,7 @@ impl Whole {
         });
         BulkRequest {
             model: Arc::clone(&self.request.model),
-            items: items.collect(),
+            items: Arc::new(items.collect()),
             atomic: true,
             refresh: self.request.refresh,
         }

@@ -190,7 +190,7 @@ impl Retrying {
             let sent = Moment::now();
             let again = BulkRequest {
                 model: Arc::clone(model),
-                items: open.iter().map(|(_, item, _)| item.to_send()).collect(),
+                items: Arc::new(open.iter().map(|(_, item, _)| item.to_send()).collect()),
                 atomic: false,
                 refresh: request.refresh,
             };

@@ -23,7 +23,7 @@
 
 use super::evidence::{Judge, Moment, Proof, Unknown};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Expected, Model, RawDocument, Timestamp, Version};
+use crate::model::{Expected, FieldPath, Model, RawDocument, Timestamp, Version};
 use crate::store::{Action, Capabilities, Effect, Receipt, Stamping, Stamps, Write};
 
 /// What to do next.
@@ -314,12 +314,10 @@ pub(super) fn receipt(
 }
 
 fn stamps(document: &RawDocument, model: &Model) -> Stamps {
-    let body = document.body.decode::<serde_json::Value>().ok();
-    let stamp = |path: Option<&crate::model::FieldPath>| {
-        let at = path?
-            .segments()
-            .try_fold(body.as_ref()?, |value, name| value.get(name))?;
-        Timestamp::from_millis(at.as_i64()?).ok()
+    let body = document.body.to_object().unwrap_or_default();
+    let stamp = |path: Option<&FieldPath>| {
+        let millis = path?.find_in(&body)?.as_i64()?;
+        Timestamp::from_millis(millis).ok()
     };
     Stamps {
         created: stamp(model.created()),

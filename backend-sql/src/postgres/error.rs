@@ -1,0 +1,128 @@
+//! The driver's errors, told in the family's words.
+
+use sqlx_core::Error as Driver;
+use sqlx_postgres::PgDatabaseError;
+use strongroom_core::error::{Error, ErrorKind};
+use strongroom_core::model::Model;
+use strongroom_sql::dialect::unique_index_name;
+use strongroom_sql::postgres::short_name;
+
+/// Why a call did not succeed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// By the request's own fault: the connection is as it was.
+    Refused(Error),
+    /// By the engine's or the connection's.
+    Engine(Driver),
+}
+
+impl From<Driver> for Failure {
+    fn from(error: Driver) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// What was under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing that writes.
+    Read,
+    /// Something that may have been written when the connection broke.
+    Write,
+}
+
+/// The server's own error, if it is one after which the connection can go on.
+pub(crate) fn answered(error: &Driver) -> Option<&PgDatabaseError> {
+    let Driver::Database(error) = error else {
+        return None;
+    };
+    let error = error.try_downcast_ref::<PgDatabaseError>()?;
+    let ends = error.code().starts_with("57P") || error.code().starts_with("08");
+    (!ends).then_some(error)
+}
+
+/// Whether a transaction has to run anew from its beginning.
+pub(crate) fn is_serialization(error: &Driver) -> bool {
+    answered(error).is_some_and(|e| matches!(e.code(), "40001" | "40P01"))
+}
+
+impl Failure {
+    /// The error to tell.
+    pub(crate) fn told(self, phase: Phase, model: Option<&Model>) -> Error {
+        match self {
+            Self::Refused(error) => error,
+            Self::Engine(error) => map(error, phase, model),
+        }
+    }
+}
+
+/// Tells a driver's error.
+pub(crate) fn map(error: Driver, phase: Phase, model: Option<&Model>) -> Error {
+    let Some(answer) = answered(&error) else {
+        return lost(error, phase);
+    };
+    let kind = match answer.code() {
+        "23505" => return violated(answer, model),
+        "40001" | "40P01" | "55P03" | "55006" => ErrorKind::Contended,
+        "57014" => ErrorKind::Timeout,
+        "42P01" => {
+            let missing = Error::new(
+                ErrorKind::NotFound,
+                "there is no such collection: it was never ensured, or it was dropped",
+            );
+            return missing.with_source(error);
+        }
+        "42501" => ErrorKind::Unauthorized,
+        "3D000" | "3F000" => ErrorKind::Config,
+        "42883" | "0A000" => ErrorKind::Unsupported,
+        "53300" | "53400" | "55000" | "53200" | "53100" => ErrorKind::Unavailable,
+        code if code.starts_with("28") => ErrorKind::Unauthorized,
+        code if code.starts_with("22") || code.starts_with("54") => ErrorKind::Invalid,
+        _ => ErrorKind::Internal,
+    };
+    let message = format!(
+        "the server refused: {} ({})",
+        answer.message(),
+        answer.code()
+    );
+    Error::new(kind, message).with_source(error)
+}
+
+fn violated(answer: &PgDatabaseError, model: Option<&Model>) -> Error {
+    let index = answer.constraint().unwrap_or_default();
+    let field = model.and_then(|model| {
+        let mut fields = model.fields().filter(|field| field.unique);
+        fields.find(|field| short_name(&unique_index_name(model, &field.path)) == index)
+    });
+    // The server's own words hold the value, which may be secret.
+    let message = match field {
+        Some(field) => format!("field {} is unique, and its value is taken", field.path),
+        None => format!("a unique value is taken, by the index {index}"),
+    };
+    Error::new(ErrorKind::UniqueViolation, message)
+}
+
+fn lost(error: Driver, phase: Phase) -> Error {
+    match (&error, phase) {
+        (Driver::Configuration(_) | Driver::Tls(_), _) => {
+            Error::new(ErrorKind::Config, "the connection cannot be made").with_source(error)
+        }
+        (Driver::Encode(_) | Driver::ColumnDecode { .. } | Driver::Decode(_), _) => {
+            Error::internal("a value does not translate").with_source(error)
+        }
+        (_, Phase::Read) => {
+            Error::new(ErrorKind::Unavailable, "the connection to the server broke")
+                .with_source(error)
+        }
+        (_, Phase::Write) => {
+            Error::indeterminate("the connection to the server broke while it was writing")
+                .with_source(error)
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The trait family, for the store and for its transactions alike: both carry out the same work,
+//! the one on a connection of the pool, the other on its own.
+
+/// Implements the family but its root for a type with a field `shared` and a method
+/// `run(operation, collection, around, model, work, violates)`.
+macro_rules! family {
+    ($type:ty) => {
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl Load for $type {
+            async fn load(&self, request: LoadRequest) -> Result<Vec<Option<RawDocument>>> {
+                let statements = self.shared().statements(&request.model);
+                let model = request.model.clone();
+                let work: Work<_> = Box::new(move |c, _| {
+                    Box::pin(async move { load::load(c, &statements, &request).await })
+                });
+                self.run(Operation::Load, Around::Read, Some(model), work, |_| false)
+                    .await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl Save for $type {
+            async fn save(&self, request: SaveRequest) -> Result<Receipt> {
+                let SaveRequest { model, write, .. } = request;
+                refuse_computed(std::slice::from_ref(&write))?;
+                let statements = self.shared().statements(&model);
+                let around = if write::needs_transaction(&write) {
+                    Around::Transaction
+                } else {
+                    Around::Write
+                };
+                let key = write.key.clone();
+                let work: Work<_> = Box::new(move |c, _| {
+                    Box::pin(async move { write::write(c, &statements, &write).await })
+                });
+                self.run(Operation::Save, around, Some(model), work, |_| false)
+                    .await
+                    .map_err(|e| e.with_key(key))
+            }
+        }
+
+        impl $type {
+            async fn run_bulk(
+                &self,
+                model: Arc<Model>,
+                work: Work<bulk::Outcomes>,
+            ) -> Result<bulk::Outcomes> {
+                let (operation, around) = (Operation::Bulk, Around::Transaction);
+                self.run(operation, around, Some(model), work, bulk::violates)
+                    .await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl Bulk for $type {
+            async fn bulk(&self, request: BulkRequest) -> Result<BulkReply> {
+                let writes = request.items.iter().filter_map(|item| match item {
+                    BulkItem::Write(write) => Some(write),
+                    BulkItem::Check { .. } => None,
+                });
+                refuse_computed(writes)?;
+                let statements = self.shared().statements(&request.model);
+                let model = request.model.clone();
+                let order = at_once::order(&request.items)
+                    .filter(|order| !request.atomic && order.len() <= at_once::MOST);
+                let Some(order) = order else {
+                    let work: Work<_> = Box::new(move |c, undo| {
+                        Box::pin(async move {
+                            let BulkRequest { items, atomic, .. } = &request;
+                            bulk::bulk(c, &statements, items, *atomic, undo).await
+                        })
+                    });
+                    return self.run_bulk(model, work).await.map(BulkReply::new);
+                };
+                // One statement, and for what that leaves a transaction.
+                let items = request.items;
+                let (asked, by) = (items.clone(), statements.clone());
+                let work: Work<_> = Box::new(move |c, undo| {
+                    Box::pin(async move {
+                        let mut told = at_once::untold(&asked);
+                        at_once::write(c, &by, &asked, &order, undo, &mut told).await?;
+                        Ok(told)
+                    })
+                });
+                let mut told = self
+                    .run(
+                        Operation::Bulk,
+                        Around::Write,
+                        Some(model.clone()),
+                        work,
+                        |_| false,
+                    )
+                    .await?;
+                let left = Arc::new(at_once::left(&items, &told));
+                if !left.is_empty() {
+                    let asked = left.clone();
+                    let work: Work<_> = Box::new(move |c, undo| {
+                        Box::pin(
+                            async move { bulk::locked(c, &statements, &asked, false, undo).await },
+                        )
+                    });
+                    let outcomes = match self.run_bulk(model, work).await {
+                        // The others have taken effect.
+                        Err(error) if left.len() < items.len() => bulk::of_each(&error, &left),
+                        outcomes => outcomes?,
+                    };
+                    at_once::fill(&mut told, outcomes);
+                }
+                Ok(BulkReply::new(told.into_iter().flatten().collect()))
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl Search for $type {
+            async fn find(&self, request: FindRequest) -> Result<Page> {
+                let around = if search::needs_snapshot(&request) {
+                    Around::Snapshot
+                } else {
+                    Around::Read
+                };
+                let model = request.model.clone();
+                let work: Work<_> =
+                    Box::new(move |c, _| Box::pin(async move { search::find(c, &request).await }));
+                self.run(Operation::Find, around, Some(model), work, |_| false)
+                    .await
+            }
+
+            async fn count(&self, request: CountRequest) -> Result<u64> {
+                let model = request.model.clone();
+                let work: Work<_> =
+                    Box::new(move |c, _| Box::pin(async move { search::count(c, &request).await }));
+                self.run(Operation::Count, Around::Read, Some(model), work, |_| false)
+                    .await
+            }
+
+            async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
+                let model = request.model.clone();
+                let work: Work<_> = Box::new(move |c, _| {
+                    Box::pin(async move { aggregate::aggregate(c, &request).await })
+                });
+                self.run(
+                    Operation::Aggregate,
+                    Around::Snapshot,
+                    Some(model),
+                    work,
+                    |_| false,
+                )
+                .await
+            }
+
+            async fn group(&self, request: GroupRequest) -> Result<Groups> {
+                let model = request.model.clone();
+                let work: Work<_> =
+                    Box::new(move |c, _| Box::pin(async move { group::group(c, &request).await }));
+                self.run(Operation::Group, Around::Read, Some(model), work, |_| false)
+                    .await
+            }
+
+            async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
+                let collection = request.model.name().clone();
+                let opened = self.open_scan(request).await;
+                opened.map_err(|e| {
+                    e.with_operation(Operation::Scan)
+                        .with_collection(collection)
+                })
+            }
+
+            async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
+                let statements = self.shared().statements(&request.model);
+                let model = request.model.clone();
+                let operation = request.action.operation();
+                let work: Work<_> = Box::new(move |c, undo| {
+                    Box::pin(async move {
+                        matching::write_matching(c, &statements, &request, undo).await
+                    })
+                });
+                self.run(operation, Around::Transaction, Some(model), work, |reply| {
+                    let mut failures = reply.failures.iter();
+                    failures.any(|(_, e)| e.kind() == ErrorKind::UniqueViolation)
+                })
+                .await
+            }
+
+            async fn explain(&self, request: ExplainRequest) -> Result<Explanation> {
+                let model = request.model().clone();
+                let work: Work<_> = Box::new(move |c, _| {
+                    Box::pin(async move { explain::explain(c, &request).await })
+                });
+                self.run(
+                    Operation::Explain,
+                    Around::Snapshot,
+                    Some(model),
+                    work,
+                    |_| false,
+                )
+                .await
+            }
+        }
+
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl Schema for $type {
+            async fn ensure(&self, request: EnsureRequest) -> Result<EnsureReport> {
+                let model = request.model.clone();
+                let asked = model.clone();
+                let work: Work<_> =
+                    Box::new(move |c, _| Box::pin(async move { schema::fits(c, &asked).await }));
+                let fits = self
+                    .run(
+                        Operation::Ensure,
+                        Around::Read,
+                        Some(model.clone()),
+                        work,
+                        |_| false,
+                    )
+                    .await?;
+                if let Some(report) = fits {
+                    return Ok(report);
+                }
+                let wanted = model.clone();
+                let work: Work<_> =
+                    Box::new(move |c, _| Box::pin(async move { schema::ensure(c, &wanted).await }));
+                self.run(
+                    Operation::Ensure,
+                    Around::Transaction,
+                    Some(model),
+                    work,
+                    |_| false,
+                )
+                .await
+            }
+
+            async fn describe(
+                &self,
+                collection: CollectionName,
+            ) -> Result<Option<CollectionDescription>> {
+                let work: Work<_> = Box::new(move |c, _| {
+                    Box::pin(async move { schema::describe(c, &collection).await })
+                });
+                self.run(Operation::Describe, Around::Snapshot, None, work, |_| false)
+                    .await
+            }
+
+            async fn drop_collection(&self, collection: CollectionName) -> Result<bool> {
+                let work: Work<_> = Box::new(move |c, _| {
+                    Box::pin(async move { schema::drop_collection(c, &collection).await })
+                });
+                self.run(
+                    Operation::DropCollection,
+                    Around::Transaction,
+                    None,
+                    work,
+                    |_| false,
+                )
+                .await
+            }
+
+            async fn refresh(&self, collection: CollectionName) -> Result<()> {
+                let named = collection.clone();
+                let work: Work<_> = Box::new(move |c, _| {
+                    Box::pin(async move { schema::require(c, &collection).await })
+                });
+                self.run(Operation::Refresh, Around::Read, None, work, |_| false)
+                    .await
+                    .map_err(|e| e.with_collection(named))
+            }
+
+            async fn ready(&self, timeout: Duration) -> Result<Health> {
+                let asked = tokio::time::timeout(timeout, self.server_info()).await;
+                match asked {
+                    Ok(answer) => answer
+                        .map(|_| Health::Ready)
+                        .map_err(|e| e.with_operation(Operation::Ready)),
+                    Err(_) => Err(Error::new(
+                        ErrorKind::Timeout,
+                        format!(
+                            "the server did not answer within {} ms",
+                            timeout.as_millis()
+                        ),
+                    )
+                    .with_operation(Operation::Ready)),
+                }
+            }
+
+            async fn server_info(&self) -> Result<ServerInfo> {
+                let work: Work<_> =
+                    Box::new(move |c, _| Box::pin(async move { schema::server_info(c).await }));
+                self.run(Operation::ServerInfo, Around::Read, None, work, |_| false)
+                    .await
+            }
+        }
+    };
+}
+
+pub(crate) use family;
+
+use strongroom_core::error::{Error, Result};
+use strongroom_core::store::Write;
+
+/// The check layer refuses such writes before they get here; without it they are refused here.
+pub(crate) fn refuse_computed<'w>(writes: impl IntoIterator<Item = &'w Write>) -> Result<()> {
+    if writes.into_iter().any(|write| !write.computed.is_empty()) {
+        return Err(Error::unsupported("functions in what is written"));
+    }
+    Ok(())
+}

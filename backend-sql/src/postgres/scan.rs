@@ -1,0 +1,154 @@
+//! Scans: pages behind one another, over one state of the data.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx_core::connection::{ConnectOptions, Connection};
+use sqlx_core::raw_sql::raw_sql;
+use sqlx_postgres::PgConnection;
+use strongroom_core::error::{Error, ErrorKind, Operation, Result};
+use strongroom_core::model::RawDocument;
+use strongroom_core::store::{FindRequest, Page, PageStart, Scan, ScanRequest};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::error::{Failure, Phase, map};
+use super::search;
+use super::shared::Shared;
+
+/// The question whose pages a scan's pieces are.
+pub(crate) fn first_page(request: ScanRequest) -> FindRequest {
+    let mut find = FindRequest::new(request.model, request.filter);
+    find.sort = request.sort;
+    find.source = request.source;
+    find.routing = request.routing;
+    find.limit = request.batch;
+    find
+}
+
+/// Where a scan stands.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// The next piece, read already.
+    Read(Page),
+    Behind(PageStart),
+    Done,
+    Closed,
+}
+
+impl State {
+    /// Where the scan stands behind a page.
+    pub(crate) fn behind(page: &mut Page) -> Self {
+        match page.next.take() {
+            Some(cursor) => Self::Behind(PageStart::After(cursor)),
+            None => Self::Done,
+        }
+    }
+}
+
+#[cold]
+pub(crate) fn cancelled() -> Error {
+    Error::new(
+        ErrorKind::Cancelled,
+        "the scan is closed, or an earlier call of it failed",
+    )
+}
+
+/// A scan outside of transactions. It has a connection of its own, so that it keeps none from
+/// other calls; dropping it closes that connection.
+pub(crate) struct PostgresScan {
+    shared: Arc<Shared>,
+    connection: Option<PgConnection>,
+    request: FindRequest,
+    state: State,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl fmt::Debug for PostgresScan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresScan")
+            .field("collection", self.request.model.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl PostgresScan {
+    /// Reads the first piece, so that what cannot be asked is refused here, and the state of the
+    /// data is that of this moment.
+    pub(crate) async fn open(shared: &Arc<Shared>, request: ScanRequest) -> Result<Self> {
+        shared.links.check_open()?;
+        let permit = shared
+            .scans
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Error::new(ErrorKind::Contended, "too many scans are open"))?;
+        let request = first_page(request);
+        let failed = |e| map(e, Phase::Read, Some(&request.model));
+        let options = shared.options.of_connection();
+        let mut connection = options.connect().await.map_err(failed)?;
+        raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .execute(&mut connection)
+            .await
+            .map_err(failed)?;
+        let page = search::find(&mut connection, &request).await;
+        let page = page.map_err(|f| f.told(Phase::Read, Some(&request.model)))?;
+        Ok(Self {
+            shared: shared.clone(),
+            connection: Some(connection),
+            request,
+            state: State::Read(page),
+            _permit: permit,
+        })
+    }
+
+    async fn page(&mut self) -> Result<Page, Failure> {
+        self.shared.links.check_open()?;
+        let Some(connection) = &mut self.connection else {
+            return Err(cancelled().into());
+        };
+        search::find(connection, &self.request).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Scan for PostgresScan {
+    async fn next(&mut self) -> Result<Vec<RawDocument>> {
+        // The state comes back only with an answer, so a dropped future leaves the scan closed.
+        let page = match std::mem::replace(&mut self.state, State::Closed) {
+            State::Read(page) => Ok(page),
+            State::Behind(start) => {
+                self.request.start = start;
+                self.page().await
+            }
+            State::Done => {
+                self.state = State::Done;
+                return Ok(Vec::new());
+            }
+            State::Closed => Err(cancelled().into()),
+        };
+        let mut page = page.map_err(|failure| {
+            self.connection = None;
+            failure
+                .told(Phase::Read, Some(&self.request.model))
+                .with_operation(Operation::ScanNext)
+                .with_collection(self.request.model.name().clone())
+        })?;
+        self.state = State::behind(&mut page);
+        if matches!(self.state, State::Done) {
+            self.connection = None;
+        }
+        Ok(page.documents)
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        self.state = State::Closed;
+        if let Some(connection) = self.connection.take() {
+            connection
+                .close()
+                .await
+                .map_err(|e| map(e, Phase::Read, None).with_operation(Operation::ScanClose))?;
+        }
+        Ok(())
+    }
+}

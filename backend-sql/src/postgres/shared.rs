@@ -1,0 +1,174 @@
+//! What a store and its transactions share, and how a call is carried out outside of one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+
+use futures_util::future::BoxFuture;
+use sqlx_core::raw_sql::raw_sql;
+use sqlx_postgres::PgConnection;
+use strongroom_core::error::Result;
+use strongroom_core::model::{CollectionName, Model};
+use strongroom_core::store::Capabilities;
+use tokio::sync::Semaphore;
+
+use super::bulk::Undo;
+use super::error::{Failure, Phase, answered, map};
+use super::options::PostgresOptions;
+use super::pool::Links;
+use super::statements::Statements;
+use super::transaction::Session;
+
+/// Most scans that are open at once: each has a connection of its own.
+const MAX_SCANS: usize = 16;
+/// Most collections whose statements are kept.
+const MAX_STATEMENTS: usize = 1_000;
+
+/// What a call does with a connection.
+pub(crate) type Work<T> =
+    Box<dyn for<'c> FnOnce(&'c mut PgConnection, Undo) -> BoxFuture<'c, Result<T, Failure>> + Send>;
+
+/// What a call needs around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Around {
+    /// One statement that reads.
+    Read,
+    /// Several statements that read one state of the data.
+    Snapshot,
+    /// One statement that writes.
+    Write,
+    /// Several statements that take effect together.
+    Transaction,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: PostgresOptions,
+    pub(crate) links: Arc<Links>,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) scans: Arc<Semaphore>,
+    statements: RwLock<HashMap<CollectionName, Arc<Statements>>>,
+    sessions: Mutex<Vec<Weak<Session>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(options: PostgresOptions) -> Result<Self> {
+        let mut capabilities = Capabilities::new("postgresql");
+        capabilities.transactions = true;
+        capabilities.savepoints = true;
+        capabilities.atomic_bulk = true;
+        capabilities.unique_fields = true;
+        capabilities.backward_pages = true;
+        capabilities.text_search = true;
+        capabilities.nested_filters = true;
+        capabilities.native_filters = true;
+        capabilities.aggregations = true;
+        capabilities.groups = true;
+        capabilities.scans = true;
+        capabilities.matching_writes = true;
+        capabilities.gains_by_coalescing = true;
+        capabilities.durable = true;
+        Ok(Self {
+            links: Links::new(&options)?,
+            options,
+            capabilities,
+            scans: Arc::new(Semaphore::new(MAX_SCANS)),
+            statements: RwLock::default(),
+            sessions: Mutex::default(),
+        })
+    }
+
+    /// The statements of a collection.
+    pub(crate) fn statements(&self, model: &Arc<Model>) -> Arc<Statements> {
+        let fits =
+            |there: &&Arc<Statements>| Arc::ptr_eq(&there.model, model) || *there.model == **model;
+        let known = self
+            .statements
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(there) = known.get(model.name()).filter(fits) {
+            return there.clone();
+        }
+        drop(known);
+        let made = Arc::new(Statements::new(model.clone()));
+        let mut known = self
+            .statements
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_STATEMENTS {
+            known.clear();
+        }
+        known.insert(model.name().clone(), made.clone());
+        made
+    }
+
+    pub(crate) fn register(&self, session: &Arc<Session>) -> Result<()> {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        self.links.check_open()?;
+        sessions.retain(|session| session.strong_count() > 0);
+        sessions.push(Arc::downgrade(session));
+        Ok(())
+    }
+
+    /// Refuses further calls, gives up open transactions, and waits for the calls under way.
+    pub(crate) async fn close(&self) {
+        let open = {
+            let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            self.links.shut();
+            std::mem::take(&mut *sessions)
+        };
+        for session in open.iter().filter_map(Weak::upgrade) {
+            session.abandon(0);
+        }
+        self.links.close().await;
+    }
+
+    /// Carries out a call on a connection of the pool.
+    pub(crate) async fn run<T: Send>(
+        &self,
+        around: Around,
+        model: Option<&Model>,
+        work: Work<T>,
+    ) -> Result<T> {
+        let writes = matches!(around, Around::Write | Around::Transaction);
+        let mut lease = if writes {
+            self.links.lease_to_write().await?
+        } else {
+            self.links.lease().await?
+        };
+        let begin = match around {
+            Around::Read | Around::Write => {
+                let outcome = work(lease.connection()?, Undo::Nothing).await;
+                let phase = if writes { Phase::Write } else { Phase::Read };
+                return lease.after(outcome).map_err(|f| f.told(phase, model));
+            }
+            Around::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Around::Transaction => "BEGIN",
+        };
+        let connection = lease.connection()?;
+        let begun = raw_sql(begin).execute(&mut *connection).await;
+        begun.map_err(|e| map(e, Phase::Read, model))?;
+        let outcome = work(&mut *connection, Undo::Own).await;
+        let end = match &outcome {
+            Ok(_) => "COMMIT",
+            // The connection is gone, and with it the transaction.
+            Err(Failure::Engine(error)) if answered(error).is_none() => "",
+            Err(_) => "ROLLBACK",
+        };
+        if end.is_empty() {
+            drop(lease);
+            return outcome.map_err(|f| f.told(Phase::Read, model));
+        }
+        let ended = raw_sql(end).execute(connection).await;
+        match (outcome, ended) {
+            (outcome, Ok(_)) => {
+                lease.give_back();
+                outcome.map_err(|f| f.told(Phase::Read, model))
+            }
+            (Ok(_), Err(error)) => {
+                let phase = if writes { Phase::Write } else { Phase::Read };
+                Err(map(error, phase, model))
+            }
+            (Err(failure), Err(_)) => Err(failure.told(Phase::Read, model)),
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! The dialect of PostgreSQL, with its tables.
+//!
+//! A collection is one table, named as the collection: the id, in routed collections the routing,
+//! the version, the write id, the time of writing in milliseconds by the server's clock, and the
+//! body as `jsonb`. A field is an expression over the body; the indexes of indexed and unique
+//! fields are on that very expression, so nothing is stored twice.
+//!
+//! Fields with several values go through the functions of [`PREPARE`], which the adapter makes
+//! once: they flatten the body as the in-memory store does.
+//!
+//! `jsonb` and `text` cannot hold the character NUL. The adapter stores text with the first two
+//! characters of Unicode replaced by pairs, in a way that keeps the order of texts: see [`store_text`].
+
+use std::borrow::Cow;
+
+use strongroom_core::error::{Error, Result};
+use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
+use strongroom_core::query::{Call, DateInterval, MissingValues, Order, TextQuery, Words};
+
+use crate::dialect::{DOCUMENT, Dialect, Leaves, index_name, unique_index_name};
+use crate::param::{Param, Writer};
+
+mod dates;
+mod text;
+
+pub use text::{PREPARE, load_text, store_text};
+
+/// Most values of one statement, by the protocol.
+const MAX_PARAMS: usize = 65_535;
+/// Longest identifier, in bytes. The server cuts longer ones off without an error.
+const MAX_IDENTIFIER: usize = 63;
+
+/// The dialect of PostgreSQL.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Postgres;
+
+/// The name that the server knows a table or an index by: the name itself, or, where that is too
+/// long for the server, its beginning and a number made of the whole.
+#[must_use]
+pub fn short_name(name: &str) -> Cow<'_, str> {
+    if name.len() <= MAX_IDENTIFIER {
+        return Cow::Borrowed(name);
+    }
+    // FNV-1a: names have to be told apart, not kept secret, and alike for ever.
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let mut end = MAX_IDENTIFIER - 17;
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    let kept = name.get(..end).unwrap_or_default();
+    Cow::Owned(format!("{kept}~{hash:016x}"))
+}
+
+impl Dialect for Postgres {
+    fn identifier(&self, name: &str) -> String {
+        format!("\"{}\"", short_name(name).replace('"', "\"\""))
+    }
+
+    fn placeholder(&self, number: usize, value: &Param) -> String {
+        match value {
+            Param::Boolean(_) => format!("${number}::boolean"),
+            Param::Integer(_) => format!("${number}::bigint"),
+            // As text: from a binary float the server would keep 15 digits.
+            Param::Float(_) => format!("${number}::text::numeric"),
+            Param::Text(_) => format!("${number}::text"),
+            Param::WriteId(_) => format!("${number}::bytea"),
+        }
+    }
+
+    fn max_params(&self) -> usize {
+        MAX_PARAMS
+    }
+
+    fn value(&self, field: &FieldDeclaration) -> String {
+        extract(
+            field.kind,
+            &member(&field.path, &format!("{DOCUMENT}.body")),
+        )
+    }
+
+    fn leaves(&self, field: &FieldDeclaration) -> Leaves {
+        Leaves {
+            from: format!("LATERAL {} AS v", values(field)),
+            value: "v.value".to_owned(),
+        }
+    }
+
+    fn distinct_leaves(&self, field: &FieldDeclaration) -> Option<Leaves> {
+        Some(Leaves {
+            from: format!(
+                "LATERAL (SELECT DISTINCT w.value FROM {} AS w) AS v",
+                values(field)
+            ),
+            value: "v.value".to_owned(),
+        })
+    }
+
+    fn extreme(&self, field: &FieldDeclaration, order: Order) -> String {
+        let function = match (field.kind, order) {
+            (Kind::Boolean, Order::Ascending) => "bool_and",
+            (Kind::Boolean, Order::Descending) => "bool_or",
+            (_, Order::Ascending) => "min",
+            (_, Order::Descending) => "max",
+        };
+        let values = values(field);
+        format!("(SELECT {function}(v.value) FROM {values} AS v)")
+    }
+
+    fn exists(&self, field: &FieldDeclaration) -> String {
+        let types = match field.kind {
+            Kind::Object | Kind::Nested => "'object'",
+            Kind::Text | Kind::Bytes => "'string'",
+            _ => "'string', 'number', 'boolean'",
+        };
+        if field.many {
+            let leaves = leaves_of(&field.path);
+            return format!(
+                "EXISTS (SELECT 1 FROM {leaves} AS l(leaf) WHERE jsonb_typeof(l.leaf) IN ({types}))"
+            );
+        }
+        let member = member(&field.path, &format!("{DOCUMENT}.body"));
+        format!("jsonb_typeof({member}) IN ({types})")
+    }
+
+    fn wildcard(&self, sql: &mut Writer<'_>, text: &str, pattern: &str) {
+        sql.text(text).text(" LIKE ").bind(like(pattern).as_str());
+    }
+
+    fn text(
+        &self,
+        sql: &mut Writer<'_>,
+        _model: &Model,
+        field: &FieldDeclaration,
+        query: &TextQuery,
+    ) -> Result<()> {
+        // The words of each text stand between spaces, and texts are set apart by another
+        // character. Words hold nothing that a pattern would take for itself.
+        let (joined, operator) = match query.mode() {
+            Words::Phrase => (vec![query.words().join(" ")], ""),
+            Words::Any => (query.words().to_vec(), " OR "),
+            Words::All => (query.words().to_vec(), " AND "),
+        };
+        let path = path_of(&field.path);
+        sql.text(format!(
+            "EXISTS (SELECT 1 FROM (SELECT strongroom_words({DOCUMENT}.body, {path}) AS w \
+             OFFSET 0) AS t WHERE "
+        ));
+        for (at, words) in joined.iter().enumerate() {
+            sql.text(if at > 0 { operator } else { "" })
+                .text("t.w LIKE ");
+            sql.bind(format!("% {words} %").as_str());
+        }
+        sql.text(")");
+        Ok(())
+    }
+
+    fn call(
+        &self,
+        _sql: &mut Writer<'_>,
+        _model: &Model,
+        _call: &Call,
+        _equals: &Scalar,
+    ) -> Result<()> {
+        Err(Error::unsupported("functions in filters"))
+    }
+
+    fn objects(&self, field: &FieldDeclaration) -> Leaves {
+        let leaves = leaves_of(&field.path);
+        Leaves {
+            from: format!(
+                "LATERAL (SELECT l.leaf AS value FROM {leaves} AS l(leaf) \
+                 WHERE jsonb_typeof(l.leaf) = 'object') AS o"
+            ),
+            value: "o.value".to_owned(),
+        }
+    }
+
+    /// A subquery with an offset is not merged into the query around it.
+    fn fence(&self) -> &'static str {
+        " OFFSET 0"
+    }
+
+    fn sum(&self, value: &str) -> String {
+        // An exact sum does not leave the range of its type, nor does what is made of it: where
+        // a float cannot hold it, the reply reads an infinity.
+        format!("coalesce(sum(({value})::numeric), 0)")
+    }
+
+    fn histogram(&self, sql: &mut Writer<'_>, value: &str, interval: f64, offset: f64) {
+        sql.text("strongroom_histogram((").text(value);
+        sql.text(")::numeric, ");
+        sql.bind(Param::Float(interval)).text("::float8, ");
+        sql.bind(Param::Float(offset)).text("::float8)");
+    }
+
+    fn date_histogram(
+        &self,
+        sql: &mut Writer<'_>,
+        value: &str,
+        interval: DateInterval,
+    ) -> Result<()> {
+        dates::begin(sql, value, interval)
+    }
+
+    fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String {
+        let order = match order {
+            Order::Ascending => "ASC",
+            Order::Descending => "DESC",
+        };
+        match missing {
+            Some(MissingValues::First) => format!("{expression} {order} NULLS FIRST"),
+            Some(MissingValues::Last) => format!("{expression} {order} NULLS LAST"),
+            None => format!("{expression} {order}"),
+        }
+    }
+
+    fn create_collection(&self, model: &Model) -> Vec<String> {
+        let table = self.identifier(model.name().as_str());
+        let (routing, key) = if model.is_routed() {
+            ("routing text COLLATE \"C\" NOT NULL, ", "id, routing")
+        } else {
+            ("", "id")
+        };
+        let create = format!(
+            "CREATE TABLE {table} (id text COLLATE \"C\" NOT NULL, {routing}\
+             version bigint NOT NULL, write_id bytea NOT NULL, written_at bigint NOT NULL, \
+             body jsonb NOT NULL, PRIMARY KEY ({key}))"
+        );
+        let mut statements = vec![create];
+        for field in model.fields() {
+            statements.extend(self.indexes(model, None, field));
+        }
+        statements
+    }
+
+    fn extend_collection(&self, stored: &Model, wanted: &Model) -> Vec<String> {
+        let fields = wanted.fields();
+        fields
+            .flat_map(|field| self.indexes(wanted, stored.field(field.path.as_str()), field))
+            .collect()
+    }
+
+    fn drop_collection(&self, model: &Model) -> Vec<String> {
+        vec![format!(
+            "DROP TABLE {}",
+            self.identifier(model.name().as_str())
+        )]
+    }
+}
+
+impl Postgres {
+    /// The indexes that `field` demands and `there` has not.
+    fn indexes(
+        &self,
+        model: &Model,
+        there: Option<&FieldDeclaration>,
+        field: &FieldDeclaration,
+    ) -> Vec<String> {
+        let ordered = field.kind.is_comparable() && !field.many;
+        let table = self.identifier(model.name().as_str());
+        let value = extract(field.kind, &member(&field.path, "body"));
+        let mut statements = Vec::new();
+        if field.unique && !there.is_some_and(|f| f.unique) {
+            let index = self.identifier(&unique_index_name(model, &field.path));
+            statements.push(format!(
+                "CREATE UNIQUE INDEX {index} ON {table} (({value}))"
+            ));
+        }
+        if ordered && field.indexed && !there.is_some_and(|f| f.indexed) {
+            let index = self.identifier(&index_name(model, &field.path));
+            let routing = if model.is_routed() { ", routing" } else { "" };
+            statements.push(format!(
+                "CREATE INDEX {index} ON {table} (({value}), id{routing})"
+            ));
+        }
+        statements
+    }
+}
+
+/// A string constant. The escape form means the same whatever the server's settings are.
+fn literal(text: &str) -> String {
+    let stored = store_text(text);
+    format!("E'{}'", stored.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// What is at the end of a path through objects, as `jsonb`.
+fn member(path: &FieldPath, body: &str) -> String {
+    let mut expression = body.to_owned();
+    for name in path.segments() {
+        expression.push_str(" -> ");
+        expression.push_str(&literal(name));
+    }
+    format!("({expression})")
+}
+
+/// The value if its JSON type fits the kind, else `NULL`.
+fn extract(kind: Kind, json: &str) -> String {
+    match kind {
+        Kind::Boolean => {
+            format!("(CASE WHEN jsonb_typeof({json}) = 'boolean' THEN {json}::boolean END)")
+        }
+        Kind::Integer | Kind::Float | Kind::ScaledFloat { .. } => {
+            format!("(CASE WHEN jsonb_typeof({json}) = 'number' THEN {json}::numeric END)")
+        }
+        // A number that was written with a fraction, be it zero, is no time.
+        Kind::Timestamp => format!(
+            "(CASE WHEN jsonb_typeof({json}) = 'number' AND scale({json}::numeric) = 0 \
+             THEN {json}::numeric::bigint END)"
+        ),
+        Kind::Keyword => format!(
+            "(CASE WHEN jsonb_typeof({json}) = 'string' THEN {json} #>> '{{}}' END) COLLATE \"C\""
+        ),
+        _ => "NULL::text".to_owned(),
+    }
+}
+
+/// A path as an array of its names.
+fn path_of(path: &FieldPath) -> String {
+    let names: Vec<_> = path.segments().map(literal).collect();
+    format!("ARRAY[{}]", names.join(", "))
+}
+
+/// The call that gives a row for each leaf of a field.
+fn leaves_of(path: &FieldPath) -> String {
+    format!("strongroom_leaves({DOCUMENT}.body, {})", path_of(path))
+}
+
+/// A subquery with a row for each value that fits the field's kind.
+fn values(field: &FieldDeclaration) -> String {
+    let leaves = leaves_of(&field.path);
+    let value = extract(field.kind, "l.leaf");
+    format!(
+        "(SELECT u.value FROM (SELECT {value} AS value FROM {leaves} AS l(leaf)) AS u \
+         WHERE u.value IS NOT NULL)"
+    )
+}
+
+/// The pattern in SQL's own form.
+fn like(pattern: &str) -> String {
+    let mut form = String::with_capacity(pattern.len() + 8);
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        let literal = match c {
+            '*' => {
+                form.push('%');
+                continue;
+            }
+            '?' => {
+                form.push('_');
+                continue;
+            }
+            '\\' => chars.next().unwrap_or('\\'),
+            other => other,
+        };
+        if matches!(literal, '%' | '_' | '\\') {
+            form.push('\\');
+        }
+        form.push(literal);
+    }
+    form
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_in_the_form_of_sql() {
+        assert_eq!(like(r"a?c\**"), "a_c*%");
+        assert_eq!(like(r"100%_\\x"), r"100\%\_\\x");
+    }
+
+    #[test]
+    fn long_names_are_told_apart() {
+        let (one, other) = ("x".repeat(80) + "1", "x".repeat(80) + "2");
+        assert_ne!(short_name(&one), short_name(&other));
+        assert_eq!(short_name(&one).len(), MAX_IDENTIFIER);
+        assert_eq!(short_name("short"), "short");
+        let wide = "ä".repeat(50);
+        assert!(short_name(&wide).len() <= MAX_IDENTIFIER);
+    }
+
+    #[test]
+    fn values_are_cast_and_paths_are_constants() {
+        let field = FieldDeclaration::new("o.n".parse().unwrap(), Kind::Integer);
+        let mut sql = Writer::new(&Postgres);
+        sql.text(Postgres.value(&field))
+            .text(" > ")
+            .bind(Param::Float(0.5));
+        assert_eq!(
+            sql.finish().unwrap().sql,
+            "(CASE WHEN jsonb_typeof((d.body -> E'o' -> E'n')) = 'number' \
+             THEN (d.body -> E'o' -> E'n')::numeric END) > $1::text::numeric"
+        );
+    }
+
+    #[test]
+    fn names_are_constants() {
+        let path: FieldPath = "o.größe".parse().unwrap();
+        assert_eq!(member(&path, "d.body"), "(d.body -> E'o' -> E'größe')");
+        assert_eq!(literal(r"it's \"), r"E'it''s \\'");
+    }
+}
