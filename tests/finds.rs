@@ -3,41 +3,19 @@
 
 mod support;
 
-use serde::{Deserialize, Serialize};
 use strongroom::Result;
 use strongroom::handle::Limits;
 use strongroom::prelude::*;
 use strongroom::store::{Total, TotalCount};
+use support::events::{Event, Short, made};
 use support::{Watched, watched_with};
-
-#[derive(Document, Serialize, Deserialize, Clone, Debug)]
-#[document(collection = "events")]
-struct Event {
-    #[document(id)]
-    id: String,
-    #[document(keyword)]
-    place: String,
-    magnitude: f64,
-    note: Option<String>,
-}
-
-#[derive(Deserialize, Debug, PartialEq)]
-struct Short {
-    magnitude: f64,
-}
 
 async fn events(count: usize) -> Result<Watched> {
     let limits = Limits::default().with_page_size(10).with_stream_page(7);
     let w = watched_with(limits, RetryPolicy::default());
     let events = w.db.collection::<Event>();
     events.ensure().await?;
-    let made = (0..count).map(|n| Event {
-        id: format!("e{n:03}"),
-        place: if n % 2 == 0 { "even" } else { "odd" }.to_owned(),
-        magnitude: (n % 5) as f64,
-        note: Some("x".to_owned()),
-    });
-    for made in events.insert_many(made).await? {
+    for made in events.insert_many(made(count)).await? {
         made?;
     }
     w.spy.take();

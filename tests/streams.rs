@@ -7,36 +7,11 @@ mod support;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
-use serde::{Deserialize, Serialize};
 use strongroom::handle::{Limits, Streaming};
 use strongroom::prelude::*;
 use strongroom::{Operation, Result};
+use support::events::{Event, Short, made};
 use support::{Watched, watched_with};
-
-#[derive(Document, Serialize, Deserialize, Clone, Debug)]
-#[document(collection = "events")]
-struct Event {
-    #[document(id)]
-    id: String,
-    #[document(keyword)]
-    place: String,
-    magnitude: f64,
-    note: Option<String>,
-}
-
-#[derive(Deserialize, Debug, PartialEq)]
-struct Short {
-    magnitude: f64,
-}
-
-fn made(count: usize) -> impl Iterator<Item = Event> {
-    (0..count).map(|n| Event {
-        id: format!("e{n:03}"),
-        place: if n % 2 == 0 { "even" } else { "odd" }.to_owned(),
-        magnitude: (n % 5) as f64,
-        note: Some("x".to_owned()),
-    })
-}
 
 /// Pieces of seven.
 async fn events(count: usize) -> Result<Watched> {

@@ -11,4 +11,4 @@
 mod postgres;
 
 #[cfg(feature = "postgres")]
-pub use postgres::{PostgresOptions, PostgresStore};
+pub use postgres::{PostgresLogin, PostgresOptions, PostgresStore};

@@ -6,23 +6,23 @@
     reason = "a test ends by panicking"
 )]
 
+mod support;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::Value;
 use strongroom_core::memory::MemoryStore;
-use strongroom_core::model::{
-    Body, Expected, FieldDeclaration, FieldPath, Key, Kind, Model, RawDocument, Routing,
-};
+use strongroom_core::model::{FieldDeclaration, FieldPath, Key, Kind, Model, RawDocument, Routing};
 use strongroom_core::query::{
     Aggregation, Aggregations, CalendarUnit, DateInterval, Filter, Sort, SourceFilter, TermsOrder,
 };
 use strongroom_core::store::{
-    AggregateRequest, AggregateResult, AggregateResults, BeginOptions, Bucket, BulkRequest,
-    EnsureRequest, Search, Store, Write,
+    AggregateRequest, AggregateResult, AggregateResults, BeginOptions, Bucket, Search, Store,
 };
 use strongroom_sqlite::{SqliteOptions, SqliteStore};
+use support::fill;
 
 /// Field, kind, and whether it holds several values.
 const FIELDS: [(&str, Kind, bool); 14] = [
@@ -313,26 +313,6 @@ fn question() -> BoxedStrategy<(Filter, bool, Aggregations)> {
     let one = prop_oneof![4 => metric(false), 4 => buckets(), 1 => hits()];
     let all = named(one, 4).prop_filter("some", |all| !all.is_empty());
     (filter(), any::<bool>(), all).boxed()
-}
-
-async fn fill(store: &dyn Store, model: &Arc<Model>, bodies: &[Value]) {
-    store
-        .ensure(EnsureRequest::new(model.clone()))
-        .await
-        .unwrap();
-    let items = bodies.iter().enumerate().map(|(at, body)| {
-        let key = if model.is_routed() {
-            Key::routed(format!("r{}", at % 2), format!("k{}", at / 2)).unwrap()
-        } else {
-            Key::new(format!("k{at}")).unwrap()
-        };
-        Write::put(key, Body::encode(body).unwrap(), Expected::Absent).into()
-    });
-    let reply = store
-        .bulk(BulkRequest::new(model.clone(), items.collect()))
-        .await
-        .unwrap();
-    assert!(reply.is_ok(), "{reply:?}");
 }
 
 /// What all numbers in some bodies come to without their signs.

@@ -6,21 +6,21 @@
     reason = "a test ends by panicking"
 )]
 
+mod support;
+
 use std::ops::Bound;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use strongroom_core::memory::{MemoryOptions, MemoryStore};
-use strongroom_core::model::{Body, Expected, FieldDeclaration, Key, Kind, Model, Scalar};
+use strongroom_core::model::{FieldDeclaration, Key, Kind, Model, Scalar};
 use strongroom_core::query::{
     Call, Filter, Functions, MissingValues, Order, Sort, SortTarget, SourceFilter, Words,
 };
-use strongroom_core::store::{
-    BulkRequest, CountRequest, EnsureRequest, FindRequest, Page, PageStart, Search, Store, Total,
-    Write,
-};
+use strongroom_core::store::{CountRequest, FindRequest, Page, PageStart, Search, Store, Total};
 use strongroom_sqlite::{SqliteOptions, SqliteStore};
+use support::fill;
 
 /// Field, kind, and whether it holds several values.
 const FIELDS: [(&str, Kind, bool); 14] = [
@@ -335,26 +335,6 @@ fn sort() -> BoxedStrategy<Vec<Sort>> {
         },
     );
     proptest::collection::vec(one, 0..3).boxed()
-}
-
-async fn fill(store: &dyn Store, model: &Arc<Model>, bodies: &[Value]) {
-    store
-        .ensure(EnsureRequest::new(model.clone()))
-        .await
-        .unwrap();
-    let items = bodies.iter().enumerate().map(|(at, body)| {
-        let key = if model.is_routed() {
-            Key::routed(format!("r{}", at % 2), format!("k{}", at / 2)).unwrap()
-        } else {
-            Key::new(format!("k{at}")).unwrap()
-        };
-        Write::put(key, Body::encode(body).unwrap(), Expected::Absent).into()
-    });
-    let reply = store
-        .bulk(BulkRequest::new(model.clone(), items.collect()))
-        .await
-        .unwrap();
-    assert!(reply.is_ok(), "{reply:?}");
 }
 
 /// All pages of a query from its end to its beginning, in the order of the query.

@@ -13,16 +13,18 @@
 
 use std::borrow::Cow;
 
-use strongroom_core::error::{Error, Result};
+use strongroom_core::error::Result;
 use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
 use strongroom_core::query::{Call, DateInterval, MissingValues, Order, TextQuery, Words};
 
 use crate::dialect::{DOCUMENT, Dialect, Leaves, index_name, unique_index_name};
 use crate::param::{Param, Writer};
 
+mod calls;
 mod dates;
 mod text;
 
+pub use calls::evaluate;
 pub use text::{PREPARE, load_text, store_text};
 
 /// Most values of one statement, by the protocol.
@@ -158,12 +160,12 @@ impl Dialect for Postgres {
 
     fn call(
         &self,
-        _sql: &mut Writer<'_>,
-        _model: &Model,
-        _call: &Call,
-        _equals: &Scalar,
+        sql: &mut Writer<'_>,
+        model: &Model,
+        call: &Call,
+        equals: &Scalar,
     ) -> Result<()> {
-        Err(Error::unsupported("functions in filters"))
+        calls::equals(sql, model, call, equals)
     }
 
     fn objects(&self, field: &FieldDeclaration) -> Leaves {

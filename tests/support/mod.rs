@@ -5,6 +5,9 @@
     reason = "helpers of tests, of which each test file uses a part"
 )]
 
+#[cfg(feature = "derive")]
+pub(crate) mod events;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 

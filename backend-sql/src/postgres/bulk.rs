@@ -5,8 +5,8 @@
 //! out within a transaction: the documents that are there are locked in the order of their keys,
 //! the items are decided one after another in memory, and what they come to is written by one
 //! statement for each of creating, replacing and deleting. Where that cannot tell which item is at
-//! fault, because fields are unique or the server refused a value, the items are written one by
-//! one.
+//! fault, because fields are unique or the server refused a value, or where functions make fields,
+//! the items are written one by one.
 
 pub(crate) mod at_once;
 
@@ -108,12 +108,14 @@ pub(crate) async fn locked(
     atomic: bool,
     undo: Undo,
 ) -> Result<Outcomes, Failure> {
+    let model = &statements.model;
     let keyed = |outcomes: Outcomes| -> Outcomes {
         let keyed = outcomes.into_iter().zip(items);
         let keyed = keyed.map(|(outcome, item)| outcome.map_err(|e| about(e, statements, item)));
         keyed.collect()
     };
-    if !statements.model.fields().any(|field| field.unique) {
+    let one_by_one_only = items.iter().any(computes) || model.fields().any(|field| field.unique);
+    if !one_by_one_only {
         for _ in 0..ATTEMPTS {
             match together(connection, statements, items, atomic).await {
                 Ok(Some(outcomes)) => return Ok(keyed(outcomes)),
@@ -135,6 +137,11 @@ pub(crate) async fn locked(
         return Ok(keyed(all_undone(outcomes)));
     }
     Ok(keyed(outcomes))
+}
+
+/// Whether a function makes a field of the item.
+fn computes(item: &BulkItem) -> bool {
+    matches!(item, BulkItem::Write(write) if !write.computed.is_empty())
 }
 
 /// Whether one item may be refused so, and the others not.

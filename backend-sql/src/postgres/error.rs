@@ -83,13 +83,23 @@ pub(crate) fn map(error: Driver, phase: Phase, model: Option<&Model>) -> Error {
         "42883" | "0A000" => ErrorKind::Unsupported,
         "53300" | "53400" | "55000" | "53200" | "53100" => ErrorKind::Unavailable,
         code if code.starts_with("28") => ErrorKind::Unauthorized,
-        code if code.starts_with("22") || code.starts_with("54") => ErrorKind::Invalid,
+        // What a value leads to, or what a function says.
+        code if ["22", "54", "P0"]
+            .iter()
+            .any(|class| code.starts_with(class)) =>
+        {
+            ErrorKind::Invalid
+        }
         _ => ErrorKind::Internal,
     };
+    let within = answer.r#where().and_then(|context| context.lines().next());
     let message = format!(
-        "the server refused: {} ({})",
+        "the server refused: {} ({}){}{}",
         answer.message(),
-        answer.code()
+        answer.code(),
+        // It names the function that failed.
+        within.map_or("", |_| ", in "),
+        within.unwrap_or_default()
     );
     Error::new(kind, message).with_source(error)
 }

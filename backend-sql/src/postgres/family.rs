@@ -24,7 +24,6 @@ macro_rules! family {
         impl Save for $type {
             async fn save(&self, request: SaveRequest) -> Result<Receipt> {
                 let SaveRequest { model, write, .. } = request;
-                refuse_computed(std::slice::from_ref(&write))?;
                 let statements = self.shared().statements(&model);
                 let around = if write::needs_transaction(&write) {
                     Around::Transaction
@@ -57,11 +56,6 @@ macro_rules! family {
         #[deny(clippy::missing_trait_methods)]
         impl Bulk for $type {
             async fn bulk(&self, request: BulkRequest) -> Result<BulkReply> {
-                let writes = request.items.iter().filter_map(|item| match item {
-                    BulkItem::Write(write) => Some(write),
-                    BulkItem::Check { .. } => None,
-                });
-                refuse_computed(writes)?;
                 let statements = self.shared().statements(&request.model);
                 let model = request.model.clone();
                 let order = at_once::order(&request.items)
@@ -297,14 +291,3 @@ macro_rules! family {
 }
 
 pub(crate) use family;
-
-use strongroom_core::error::{Error, Result};
-use strongroom_core::store::Write;
-
-/// The check layer refuses such writes before they get here; without it they are refused here.
-pub(crate) fn refuse_computed<'w>(writes: impl IntoIterator<Item = &'w Write>) -> Result<()> {
-    if writes.into_iter().any(|write| !write.computed.is_empty()) {
-        return Err(Error::unsupported("functions in what is written"));
-    }
-    Ok(())
-}

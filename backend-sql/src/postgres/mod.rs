@@ -1,6 +1,7 @@
 //! The store on PostgreSQL.
 
 mod family;
+mod login;
 mod options;
 mod shared;
 mod store;
@@ -9,6 +10,7 @@ mod pool;
 mod statements;
 
 mod bulk;
+mod computed;
 mod load;
 mod matching;
 mod write;
@@ -26,5 +28,6 @@ mod body;
 mod error;
 mod row;
 
+pub use login::PostgresLogin;
 pub use options::PostgresOptions;
 pub use store::PostgresStore;

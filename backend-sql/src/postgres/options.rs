@@ -1,10 +1,17 @@
 //! Where the server is, and how it is spoken to.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx_postgres::{PgConnectOptions, PgSslMode};
 use strongroom_core::error::{Error, ErrorKind, Result};
+use strongroom_core::query::FunctionName;
+use strongroom_core::store::FunctionSupport;
+
+use super::login::{self, Connector, PostgresLogin};
 
 /// Where the server is, and how it is spoken to.
 ///
@@ -21,9 +28,10 @@ use strongroom_core::error::{Error, ErrorKind, Result};
 /// ```
 #[derive(Clone)]
 pub struct PostgresOptions {
-    pub(crate) connect: PgConnectOptions,
+    connector: Connector,
     pub(crate) connections: usize,
     pub(crate) wait: Duration,
+    pub(crate) functions: FunctionSupport,
 }
 
 impl PostgresOptions {
@@ -42,6 +50,7 @@ impl PostgresOptions {
         let Ok(mut connect) = url.parse::<PgConnectOptions>() else {
             return refused("the URL is not that of a PostgreSQL database");
         };
+        let mut tls_by_host = false;
         let asked = url.contains("sslmode") || url.contains("ssl-mode");
         match connect.get_ssl_mode() {
             PgSslMode::Allow | PgSslMode::Prefer if asked => {
@@ -51,22 +60,20 @@ impl PostgresOptions {
                 );
             }
             PgSslMode::Allow | PgSslMode::Prefer => {
-                let host = connect.get_host();
-                let here = connect.get_socket().is_some()
-                    || matches!(host, "localhost" | "127.0.0.1" | "::1" | "[::1]")
-                    || host.starts_with('/');
-                connect = connect.ssl_mode(if here {
-                    PgSslMode::Disable
-                } else {
-                    PgSslMode::VerifyFull
-                });
+                connect = login::tls_by_host(connect);
+                tls_by_host = true;
             }
             _ => {}
         }
         Ok(Self {
-            connect,
+            connector: Connector {
+                connect,
+                tls_by_host,
+                log_in: None,
+            },
             connections: 8,
             wait: Duration::from_secs(10),
+            functions: FunctionSupport::Registered(BTreeSet::new()),
         })
     }
 
@@ -85,28 +92,96 @@ impl PostgresOptions {
         self
     }
 
-    /// What each connection is opened with.
-    pub(crate) fn of_connection(&self) -> PgConnectOptions {
+    /// Lets filters and writes call these functions of the server's, and no others. None by
+    /// default: whoever may ask questions could otherwise call whatever the user of the connection
+    /// may, which can be much.
+    ///
+    /// A function is found by its name in the schemas where the connection looks for tables. It is
+    /// passed numbers of fields as `numeric`, timestamps as `bigint` milliseconds, and a text
+    /// that holds the characters U+0000 or U+0001 as it is stored, with pairs for them.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if a name is not allowed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use strongroom_sqlx::PostgresOptions;
+    ///
+    /// let options = PostgresOptions::from_url("postgres://ada@127.0.0.1/app")?;
+    /// let options = options.functions(["lower", "length"])?;
+    /// # let _ = options;
+    /// # Ok::<(), strongroom_core::Error>(())
+    /// ```
+    pub fn functions<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Result<Self> {
+        let names = names.into_iter().map(FunctionName::new);
+        self.functions = FunctionSupport::Registered(names.collect::<Result<_>>()?);
+        Ok(self)
+    }
+
+    /// Lets filters and writes call every function that the server has. For questions that nobody
+    /// else may ask: see [`functions`](Self::functions).
+    #[must_use]
+    pub fn all_functions(mut self) -> Self {
+        self.functions = FunctionSupport::Server;
+        self
+    }
+
+    /// Asks this function before each connection is opened what it is opened with: for passwords
+    /// that change, and for connectors that listen in places of their own. It is asked again for
+    /// every connection, and by several at once; what takes long it had better keep.
+    ///
+    /// Its error is the error of the call that needed the connection. It is dropped half-way where
+    /// that call is dropped or does not wait longer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use strongroom_sqlx::{PostgresLogin, PostgresOptions};
+    ///
+    /// # async fn token() -> Result<String, strongroom_core::Error> { Ok(String::new()) }
+    /// let options = PostgresOptions::from_url("postgres://ada@db.example.org/app")?
+    ///     .log_in(|| async { Ok(PostgresLogin::new().password(token().await?)) });
+    /// # let _ = options;
+    /// # Ok::<(), strongroom_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn log_in<F, L>(mut self, log_in: F) -> Self
+    where
+        F: Fn() -> L + Send + Sync + 'static,
+        L: Future<Output = Result<PostgresLogin>> + Send + 'static,
+    {
+        self.connector.log_in = Some(Arc::new(move || Box::pin(log_in())));
+        self
+    }
+
+    /// What opens the connections.
+    pub(crate) fn connector(&self) -> Connector {
         let wait = self.wait.as_millis().min(i32::MAX.unsigned_abs().into());
-        self.connect.clone().options([
+        let mut connector = self.connector.clone();
+        connector.connect = connector.connect.options([
             ("lock_timeout", wait.to_string()),
             // Compiling a statement to machine code costs more than the small ones sent here.
             ("jit", "off".to_owned()),
             ("client_min_messages", "warning".to_owned()),
-        ])
+        ]);
+        connector
     }
 }
 
 impl fmt::Debug for PostgresOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let connect = &self.connector.connect;
         f.debug_struct("PostgresOptions")
-            .field("host", &self.connect.get_host())
-            .field("port", &self.connect.get_port())
-            .field("database", &self.connect.get_database())
-            .field("user", &self.connect.get_username())
-            .field("tls", &self.connect.get_ssl_mode())
+            .field("host", &connect.get_host())
+            .field("port", &connect.get_port())
+            .field("database", &connect.get_database())
+            .field("user", &connect.get_username())
+            .field("tls", &connect.get_ssl_mode())
             .field("connections", &self.connections)
             .field("wait", &self.wait)
+            .field("functions", &self.functions)
             .finish()
     }
 }

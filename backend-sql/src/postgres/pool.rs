@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleResult, Timeouts};
-use sqlx_core::connection::{ConnectOptions, Connection};
+use sqlx_core::connection::Connection;
 use sqlx_core::query_scalar::query_scalar;
-use sqlx_postgres::{PgConnectOptions, PgConnection, Postgres};
+use sqlx_postgres::{PgConnection, Postgres};
 use strongroom_core::error::{Error, ErrorKind, Result};
 use tokio::sync::Notify;
 
-use super::error::{Failure, Phase, answered, map};
+use super::error::{Failure, Phase, answered};
+use super::login::Connector;
 use super::options::PostgresOptions;
 
 /// How long the end of an abandoned process is waited for.
@@ -32,15 +33,15 @@ pub(crate) struct Link {
 
 #[derive(Debug)]
 pub(crate) struct Manager {
-    options: PgConnectOptions,
+    connector: Connector,
 }
 
 impl managed::Manager for Manager {
     type Type = Link;
-    type Error = sqlx_core::Error;
+    type Error = Failure;
 
-    async fn create(&self) -> Result<Link, sqlx_core::Error> {
-        let mut connection = self.options.connect().await?;
+    async fn create(&self) -> Result<Link, Failure> {
+        let mut connection = self.connector.open().await?;
         let process = query_scalar::<Postgres, i32>("SELECT pg_backend_pid()")
             .fetch_one(&mut connection)
             .await?;
@@ -51,7 +52,7 @@ impl managed::Manager for Manager {
     }
 
     /// Only idle connections come back. One that broke meanwhile tells at its next use.
-    async fn recycle(&self, _: &mut Link, _: &Metrics) -> RecycleResult<sqlx_core::Error> {
+    async fn recycle(&self, _: &mut Link, _: &Metrics) -> RecycleResult<Failure> {
         Ok(())
     }
 }
@@ -60,7 +61,7 @@ impl managed::Manager for Manager {
 #[derive(Debug)]
 pub(crate) struct Links {
     pool: Pool<Manager>,
-    options: PgConnectOptions,
+    connector: Connector,
     wait: Duration,
     closed: AtomicBool,
     /// How many leases are out that closing waits for.
@@ -72,9 +73,9 @@ pub(crate) struct Links {
 
 impl Links {
     pub(crate) fn new(options: &PostgresOptions) -> Result<Arc<Self>> {
-        let connect = options.of_connection();
+        let connector = options.connector();
         let manager = Manager {
-            options: connect.clone(),
+            connector: connector.clone(),
         };
         let pool = Pool::builder(manager)
             .max_size(options.connections)
@@ -83,13 +84,18 @@ impl Links {
             .map_err(|e| Error::internal("the pool cannot be made").with_source(e))?;
         Ok(Arc::new(Self {
             pool,
-            options: connect,
+            connector,
             wait: options.wait,
             closed: AtomicBool::new(false),
             used: AtomicUsize::new(0),
             ending: AtomicUsize::new(0),
             moved: Notify::new(),
         }))
+    }
+
+    /// Opens a connection that is none of the pool's.
+    pub(crate) async fn open(&self) -> Result<PgConnection, Failure> {
+        self.connector.open().await
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {
@@ -139,7 +145,7 @@ impl Links {
         Ok(lease)
     }
 
-    fn refused(&self, error: PoolError<sqlx_core::Error>, wait: Duration) -> Error {
+    fn refused(&self, error: PoolError<Failure>, wait: Duration) -> Error {
         match error {
             PoolError::Timeout(managed::TimeoutType::Wait) => Error::new(
                 ErrorKind::Contended,
@@ -148,9 +154,9 @@ impl Links {
             PoolError::Timeout(_) => {
                 Error::new(ErrorKind::Unavailable, "the server did not answer in time")
             }
-            PoolError::Backend(error) => map(error, Phase::Read, None),
+            PoolError::Backend(failure) => failure.told(Phase::Read, None),
             PoolError::Closed => Error::new(ErrorKind::Unavailable, "the store is closed"),
-            other => Error::internal("the pool failed").with_source(other),
+            _ => Error::internal("the pool failed"),
         }
     }
 
@@ -196,13 +202,9 @@ impl Links {
     }
 
     /// Ends the process that may still be committing, and asks what became of the transaction.
-    async fn committed(
-        &self,
-        process: i32,
-        transaction: &str,
-    ) -> Result<Option<String>, sqlx_core::Error> {
+    async fn committed(&self, process: i32, transaction: &str) -> Result<Option<String>, Failure> {
         self.end_process(process).await?;
-        let mut connection = self.options.connect().await?;
+        let mut connection = self.open().await?;
         let status = query_scalar::<Postgres, Option<String>>("SELECT pg_xact_status($1::xid8)")
             .bind(transaction)
             .fetch_one(&mut connection)
@@ -211,15 +213,15 @@ impl Links {
         Ok(status)
     }
 
-    async fn end_process(&self, process: i32) -> Result<(), sqlx_core::Error> {
-        let mut connection = self.options.connect().await?;
+    async fn end_process(&self, process: i32) -> Result<(), Failure> {
+        let mut connection = self.open().await?;
         let wait = i64::try_from(END_WAIT.as_millis()).unwrap_or(i64::MAX);
         sqlx_core::query::query::<Postgres>("SELECT pg_terminate_backend($1, $2)")
             .bind(process)
             .bind(wait)
             .execute(&mut connection)
             .await?;
-        connection.close().await
+        Ok(connection.close().await?)
     }
 }
 

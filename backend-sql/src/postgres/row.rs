@@ -118,13 +118,17 @@ pub(crate) fn scalar(row: &PgRow, column: usize) -> Result<Option<Scalar>, Failu
         "BOOL" => Scalar::Boolean(row.try_get(column)?),
         "INT8" => Scalar::Integer(row.try_get(column)?),
         "INT4" => Scalar::Integer(row.try_get::<i32, _>(column)?.into()),
+        "INT2" => Scalar::Integer(row.try_get::<i16, _>(column)?.into()),
         "FLOAT8" => Scalar::Float(row.try_get(column)?),
+        "FLOAT4" => Scalar::Float(row.try_get::<f32, _>(column)?.into()),
         "NUMERIC" => numeric(stored).ok_or_else(|| {
             Failure::from(Error::internal("a number has another form than expected"))
         })?,
-        "TEXT" => Scalar::from(&*load_text(text(row, column)?)),
+        "TEXT" | "VARCHAR" | "CHAR" | "NAME" => Scalar::from(&*load_text(text(row, column)?)),
+        // Only functions make such.
         other => {
-            return Err(Error::internal(format!("a value of the type {other} was read")).into());
+            let message = format!("a value of the type {other} is none that a field holds");
+            return Err(Error::invalid(message).into());
         }
     }))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx_core::connection::{ConnectOptions, Connection};
+use sqlx_core::connection::Connection;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_postgres::PgConnection;
 use strongroom_core::error::{Error, ErrorKind, Operation, Result};
@@ -84,8 +84,8 @@ impl PostgresScan {
             .map_err(|_| Error::new(ErrorKind::Contended, "too many scans are open"))?;
         let request = first_page(request);
         let failed = |e| map(e, Phase::Read, Some(&request.model));
-        let options = shared.options.of_connection();
-        let mut connection = options.connect().await.map_err(failed)?;
+        let opened = shared.links.open().await;
+        let mut connection = opened.map_err(|f| f.told(Phase::Read, None))?;
         raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             .execute(&mut connection)
             .await

@@ -60,6 +60,7 @@ impl Shared {
         capabilities.backward_pages = true;
         capabilities.text_search = true;
         capabilities.nested_filters = true;
+        capabilities.functions = options.functions.clone();
         capabilities.native_filters = true;
         capabilities.aggregations = true;
         capabilities.groups = true;

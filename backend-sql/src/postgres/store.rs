@@ -8,15 +8,15 @@ use async_trait::async_trait;
 use strongroom_core::error::{Error, ErrorKind, Operation, Result};
 use strongroom_core::model::{CollectionName, Model, RawDocument};
 use strongroom_core::store::{
-    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkItem, BulkReply, BulkRequest,
-    Capabilities, CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest,
-    Explanation, FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply,
-    MatchingRequest, Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search,
-    ServerInfo, Store, Transact, Transaction,
+    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
+    Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Store,
+    Transact, Transaction,
 };
 
 use super::bulk::at_once;
-use super::family::{family, refuse_computed};
+use super::family::family;
 use super::options::PostgresOptions;
 use super::scan::PostgresScan;
 use super::shared::{Around, Shared, Work};

@@ -16,16 +16,16 @@ use sqlx_postgres::Postgres;
 use strongroom_core::error::{Error, ErrorKind, Operation, Result};
 use strongroom_core::model::{CollectionName, Model, RawDocument};
 use strongroom_core::store::{
-    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkItem, BulkReply, BulkRequest,
-    Capabilities, CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest,
-    Explanation, FindRequest, GroupRequest, Groups, Health, Isolation, Load, LoadRequest,
-    MatchingReply, MatchingRequest, Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema,
-    Search, ServerInfo, Store, Transact, Transaction,
+    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, Isolation, Load, LoadRequest, MatchingReply,
+    MatchingRequest, Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search,
+    ServerInfo, Store, Transact, Transaction,
 };
 
 use super::bulk::{Undo, at_once};
 use super::error::{Failure, Phase, answered, is_serialization, map};
-use super::family::{family, refuse_computed};
+use super::family::family;
 use super::pool::Lease;
 use super::scan::{self, State as ScanState};
 use super::shared::{Around, Shared, Work};

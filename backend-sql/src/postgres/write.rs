@@ -8,9 +8,10 @@ use sqlx_core::row::Row;
 use sqlx_postgres::{PgConnection, PgRow};
 use strongroom_core::error::{Error, ErrorKind};
 use strongroom_core::model::{Expected, Key, Version};
-use strongroom_core::store::{Action, BulkItem, Effect, Intent, Receipt, Write};
+use strongroom_core::store::{Action, BulkItem, Effect, Intent, Made, Receipt, Write};
 
 use super::body;
+use super::computed;
 use super::error::Failure;
 use super::row;
 use super::statements::Statements;
@@ -55,9 +56,13 @@ pub(crate) async fn write(
     for _ in 0..ATTEMPTS {
         let actual = match &write.action {
             Action::Put(put) => {
-                let body = body::stored(put)?;
+                let (put, made) = match write.computed.is_empty() {
+                    true => (put.clone(), Made::new()),
+                    false => computed::onto(connection, statements, write, put.clone()).await?,
+                };
+                let body = body::stored(&put)?;
                 match put_once(connection, statements, write, &body).await? {
-                    Told::Written(receipt) => return Ok(receipt),
+                    Told::Written(receipt) => return Ok(receipt.with_made(made)),
                     Told::There(actual) => actual,
                 }
             }
@@ -70,6 +75,8 @@ pub(crate) async fn write(
                 let found = row::aged_document(&found, 0, key.clone())?;
                 write.expected.decide(intent, key, Some(found.version))?;
                 let patched = patch.apply(&found.body)?;
+                let (patched, made) =
+                    computed::onto(connection, statements, write, patched).await?;
                 let next = found.version.next()?;
                 let body = body::stored(&patched)?;
                 let replace = Statements::with_key(&statements.replace_exactly, key)
@@ -77,7 +84,9 @@ pub(crate) async fn write(
                     .bind(write.write_id.as_bytes().to_vec())
                     .bind(body.into_owned());
                 match told(replace.fetch_optional(&mut *connection).await?)? {
-                    Some((true, _)) => return Ok(Receipt::written(Effect::Patched, next)),
+                    Some((true, _)) => {
+                        return Ok(Receipt::written(Effect::Patched, next).with_made(made));
+                    }
                     other => other.map(|(_, version)| version),
                 }
             }

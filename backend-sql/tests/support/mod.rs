@@ -7,8 +7,7 @@
 )]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sqlx_core::connection::ConnectOptions;
@@ -133,21 +132,31 @@ impl Named {
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity \
      WHERE application_name = $1 AND wait_event_type = 'Lock'";
 
-/// Where a connection ends that carries a commit.
+/// When a connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Cut {
-    /// Before the server hears of it.
-    Before = 1,
+    /// Before the server hears of what is sent.
+    Before,
     /// After the server's answer, before the client hears of that.
-    After = 2,
+    After,
 }
 
-/// A way to the server on which one commit is cut.
+/// What a connection is cut at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// The next commit.
+    Commit,
+    /// The next message but so many.
+    Message(usize),
+}
+
+/// A way to the server on which a connection is cut now and then.
 pub struct Proxy {
     address: SocketAddr,
-    cut: Arc<AtomicU8>,
+    armed: Armed,
 }
+
+type Armed = Arc<Mutex<Option<(Cut, At)>>>;
 
 impl Proxy {
     /// Starts to pass connections on to the server.
@@ -156,15 +165,15 @@ impl Proxy {
         let server = format!("{}:{}", server.get_host(), server.get_port());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let cut = Arc::new(AtomicU8::new(0));
-        let shared = cut.clone();
+        let armed = Armed::default();
+        let shared = armed.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server).await.unwrap();
                 tokio::spawn(pass(client, server, shared.clone()));
             }
         });
-        Self { address, cut }
+        Self { address, armed }
     }
 
     /// The server's URL by this way.
@@ -175,13 +184,36 @@ impl Proxy {
         format!("postgres://{user}@{}/{database}", self.address)
     }
 
-    /// Cuts the next commit.
-    pub fn cut(&self, cut: Cut) {
-        self.cut.store(cut as u8, Ordering::SeqCst);
+    /// Cuts one connection.
+    pub fn cut(&self, cut: Cut, at: At) {
+        *self.armed.lock().unwrap() = Some((cut, at));
+    }
+
+    /// Cuts none any more, and tells whether one was cut.
+    pub fn was_cut(&self) -> bool {
+        self.armed.lock().unwrap().take().is_none()
     }
 }
 
-async fn pass(mut client: TcpStream, mut server: TcpStream, cut: Arc<AtomicU8>) {
+/// How to cut the connection that carries this message, if it is the one.
+fn cut_here(armed: &Armed, message: &[u8]) -> Option<Cut> {
+    let mut armed = armed.lock().unwrap();
+    let (cut, at) = (*armed)?;
+    let here = match at {
+        At::Commit => message.windows(6).any(|word| word == b"COMMIT"),
+        At::Message(0) => true,
+        At::Message(more) => {
+            *armed = Some((cut, At::Message(more - 1)));
+            false
+        }
+    };
+    here.then(|| {
+        *armed = None;
+        cut
+    })
+}
+
+async fn pass(mut client: TcpStream, mut server: TcpStream, armed: Armed) {
     let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     let mut last = false;
     loop {
@@ -189,12 +221,10 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, cut: Arc<AtomicU8>) 
             read = client.read(&mut asked) => {
                 let Ok(bytes @ 1..) = read else { return };
                 let message = asked.get(..bytes).unwrap();
-                if message.windows(6).any(|word| word == b"COMMIT") {
-                    match cut.swap(0, Ordering::SeqCst) {
-                        1 => return,
-                        2 => last = true,
-                        _ => {}
-                    }
+                match cut_here(&armed, message) {
+                    Some(Cut::Before) => return,
+                    Some(Cut::After) => last = true,
+                    None => {}
                 }
                 if server.write_all(message).await.is_err() { return }
             }

@@ -169,12 +169,24 @@ pub trait Reply: sealed::Sealed + Send {
     fn outcomes(&mut self) -> Option<&mut [Result<Receipt>]> {
         None
     }
+
+    /// The reply itself, if it is that of one write.
+    fn receipt(&self) -> Option<&Receipt> {
+        None
+    }
 }
 
 impl sealed::Sealed for BulkReply {}
 impl Reply for BulkReply {
     fn outcomes(&mut self) -> Option<&mut [Result<Receipt>]> {
         Some(&mut self.outcomes)
+    }
+}
+
+impl sealed::Sealed for Receipt {}
+impl Reply for Receipt {
+    fn receipt(&self) -> Option<&Receipt> {
+        Some(self)
     }
 }
 
@@ -186,7 +198,6 @@ macro_rules! replies {
 }
 replies!(
     Vec<Option<RawDocument>>,
-    Receipt,
     Page,
     u64,
     AggregateReply,

@@ -125,6 +125,18 @@ impl<L: Intercept, S: Store + ?Sized> Layered<L, S> {
     }
 }
 
+impl<L: Intercept> Layered<L, dyn Transaction> {
+    /// A transaction, and its savepoints, under a layer of its own.
+    pub(super) fn around(layer: L, transaction: Arc<dyn Transaction>) -> Arc<dyn Transaction> {
+        Arc::new(Self {
+            layer: Arc::new(layer),
+            capabilities: transaction.capabilities().clone(),
+            inner: transaction,
+            in_transaction: true,
+        })
+    }
+}
+
 /// Writes a method of the family as `async_trait` would, except that a call that the layer passes
 /// on gets no future of its own.
 macro_rules! forward {

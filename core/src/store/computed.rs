@@ -9,7 +9,7 @@ use super::{Action, Write};
 use crate::error::{Error, Result};
 use crate::model::{Body, FieldPath, Kind, Model, RawDocument, Scalar};
 use crate::patch::Patch;
-use crate::query::{Call, CompiledCall, Functions};
+use crate::query::{Call, CompiledCall, FunctionName, Functions};
 
 /// A field whose value a function makes while the document is written.
 ///
@@ -89,9 +89,21 @@ impl Computed {
             true => body.to_object()?,
             false => Map::new(),
         };
-        let Some(made) = call.evaluate(functions, &object)? else {
+        self.fit(call.function(), kind, call.evaluate(functions, &object)?)
+    }
+
+    /// What the field holds if a function made this.
+    fn fit(&self, function: &FunctionName, kind: Kind, made: Option<Scalar>) -> Result<Value> {
+        let Some(made) = made else {
             return Ok(Value::Null);
         };
+        if let Scalar::Float(x) = &made
+            && !x.is_finite()
+        {
+            return Err(Error::invalid(format!(
+                "function {function} made {x}, which is not a finite number"
+            )));
+        }
         let fits = match kind {
             Kind::Text => matches!(made, Scalar::Text(_)),
             Kind::Integer => matches!(made, Scalar::Integer(_)),
@@ -101,12 +113,27 @@ impl Computed {
             return Ok(Value::from(&made));
         }
         Err(Error::invalid(format!(
-            "function {} made a value of type {}, but field {} is declared as {}",
-            call.function(),
+            "function {function} made a value of type {}, but field {} is declared as {}",
             made.type_name(),
             self.field,
             kind.as_str()
         )))
+    }
+
+    /// Takes over what the call made. A store whose server calls the functions hands it in before
+    /// it asks for [`computed_onto`](Write::computed_onto), instead of
+    /// [making the write ready](Write::make_ready).
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, naming the function, if the field does not hold such a value; `Invalid` if the
+    /// model does not declare the field.
+    pub fn make(&mut self, made: Option<Scalar>, model: &Model) -> Result<()> {
+        if let Computation::Call(call) = &self.value {
+            let kind = model.require(&self.field)?.kind;
+            self.value = Computation::Made(self.fit(call.function(), kind, made)?);
+        }
+        Ok(())
     }
 }
 
@@ -206,7 +233,7 @@ impl Write {
 
     /// Sets the computed fields in `body`, which is the document with all other changes of the
     /// write, and hands out what was made as well. The write was made
-    /// [ready](Self::make_ready).
+    /// [ready](Self::make_ready), or its fields [were made](Computed::make).
     ///
     /// # Errors
     ///

@@ -47,13 +47,17 @@ pub(crate) fn fill(told: &mut Told, outcomes: Outcomes) {
         .for_each(|(place, outcome)| *place = Some(outcome));
 }
 
+fn is_plain(write: &Write) -> bool {
+    !matches!(write.action, Action::Patch(_)) && write.computed.is_empty()
+}
+
 /// The places of the items in the order of their keys; `None` where they are not all puts and
-/// deletes of different documents.
+/// deletes of different documents, or functions make fields.
 pub(crate) fn order(items: &[BulkItem]) -> Option<Vec<usize>> {
     let mut order = Vec::with_capacity(items.len());
     for (place, item) in items.iter().enumerate() {
         match item {
-            BulkItem::Write(write) if !matches!(write.action, Action::Patch(_)) => {
+            BulkItem::Write(write) if is_plain(write) => {
                 order.push((&write.key, place));
             }
             _ => return None,

@@ -24,13 +24,15 @@
 //! guarded write keeps this by its nature, as its version does not come back.
 //!
 //! Inside a transaction the layer does nothing: a transaction is retried as a whole, by who knows
-//! what it is about. `begin` itself is tried again where the engine could not be reached.
+//! what it is about. `begin` itself is tried again where the engine could not be reached. Of a
+//! transaction that was committed the layer remembers which versions it left.
 //!
 //! Dropping the future of a call leaves what dropping the inner call under way leaves: the write
 //! took effect entirely or not at all.
 
 mod atomic;
 mod bulk;
+mod committed;
 mod evidence;
 mod options;
 mod progress;
@@ -49,6 +51,7 @@ use tokio::time::Instant;
 
 pub use options::RetryOptions;
 
+use self::committed::Committed;
 use self::evidence::{Judge, Moment};
 use self::progress::{Progress, Step};
 use self::recent::Recent;
@@ -99,7 +102,7 @@ impl Layer for RetryLayer {
         Arc::new(Retrying {
             inner,
             retries: Arc::new(retries),
-            recent: Recent::new(),
+            recent: Arc::new(Recent::new()),
         })
     }
 }
@@ -116,7 +119,7 @@ struct Retries {
 struct Retrying {
     inner: Arc<dyn Store>,
     retries: Arc<Retries>,
-    recent: Recent,
+    recent: Arc<Recent>,
 }
 
 /// The attempts that a call has left.
@@ -534,6 +537,7 @@ impl Store for Retrying {
         Some(Arc::new(RetryingTransact {
             inner: self.inner.transact()?,
             retries: Arc::clone(&self.retries),
+            recent: Arc::clone(&self.recent),
         }))
     }
 
@@ -546,6 +550,7 @@ impl Store for Retrying {
 struct RetryingTransact {
     inner: Arc<dyn Transact>,
     retries: Arc<Retries>,
+    recent: Arc<Recent>,
 }
 
 #[async_trait]
@@ -553,12 +558,12 @@ struct RetryingTransact {
 impl Transact for RetryingTransact {
     async fn begin(&self, options: BeginOptions) -> Result<Arc<dyn Transaction>> {
         let call = || self.inner.begin(options);
-        repeat(
+        let begun = repeat(
             &self.retries,
             (Operation::Begin, None),
             is_worth_beginning_again,
             call,
-        )
-        .await
+        );
+        Ok(Committed::of(begun.await?, &self.recent))
     }
 }
