@@ -13,6 +13,8 @@ use strongroom_core::{Error, ErrorKind};
 pub(crate) enum Failure {
     /// The request did not reach the engine.
     NotSent(elasticsearch::Error),
+    /// The request could not be written, and nothing was sent.
+    NotEncoded(serde_json::Error),
     /// The request may have reached the engine, and no whole reply came back.
     Lost {
         timed_out: bool,
@@ -33,6 +35,8 @@ pub(crate) struct Refusal {
     pub(crate) kind: String,
     /// The engine's explanation.
     pub(crate) reason: String,
+    /// Whether a shard or a node was away, here or behind it.
+    pub(crate) is_away: bool,
 }
 
 /// The engine's own account of an error.
@@ -44,12 +48,49 @@ pub(crate) struct Cause {
     reason: Option<String>,
     #[serde(default)]
     caused_by: Option<Box<Cause>>,
+    #[serde(default)]
+    failed_shards: Vec<FailedShard>,
 }
+
+#[derive(Debug, Deserialize)]
+struct FailedShard {
+    #[serde(default)]
+    reason: Option<Cause>,
+}
+
+/// What calls fail with while a shard or a node is away: it may be back at the next attempt, or
+/// another copy be the primary. The status that comes with it is 500 as often as 503, and in an
+/// answer about one document of many there is none.
+const AWAY: [&str; 15] = [
+    "already_closed_exception",
+    "connect_transport_exception",
+    "illegal_index_shard_state_exception",
+    "index_shard_closed_exception",
+    "index_shard_not_recovered_exception",
+    "index_shard_not_started_exception",
+    "index_shard_recovering_exception",
+    "no_shard_available_action_exception",
+    "node_closed_exception",
+    "node_disconnected_exception",
+    "node_not_connected_exception",
+    "receive_timeout_transport_exception",
+    "send_request_transport_exception",
+    "shard_not_found_exception",
+    "unavailable_shards_exception",
+];
 
 /// What an aggregation fails with that makes more buckets than the engine allows.
 const TOO_MANY_BUCKETS: &str = "too_many_buckets_exception";
 
 impl Cause {
+    fn is_away(&self) -> bool {
+        let shards = self.failed_shards.iter();
+        let mut causes = shards.filter_map(|shard| shard.reason.as_ref());
+        AWAY.contains(&self.kind.as_str())
+            || self.caused_by.as_ref().is_some_and(|cause| cause.is_away())
+            || causes.any(Self::is_away)
+    }
+
     /// The cause behind it that tells more than it does, or itself.
     fn telling(self) -> Self {
         let mut behind = self.caused_by.as_deref();
@@ -59,6 +100,7 @@ impl Cause {
                     kind: cause.kind.clone(),
                     reason: cause.reason.clone(),
                     caused_by: None,
+                    failed_shards: Vec::new(),
                 };
             }
             behind = cause.caused_by.as_deref();
@@ -81,15 +123,18 @@ impl Refusal {
                 status,
                 kind: String::new(),
                 reason: "the reply is not the search engine's".to_owned(),
+                is_away: false,
             },
         }
     }
 
     /// Reads the account that came with one item.
     pub(crate) fn from_cause(status: u16, cause: Cause) -> Self {
+        let is_away = cause.is_away();
         let cause = cause.telling();
         Self {
             status,
+            is_away,
             kind: cause.kind,
             reason: cause.reason.unwrap_or_default(),
         }
@@ -112,6 +157,7 @@ impl Refusal {
             (429, kind) if !kind.is_empty() => ErrorKind::Contended,
             (401 | 403, _) => ErrorKind::Unauthorized,
             (413, _) | (_, TOO_MANY_BUCKETS) => ErrorKind::Invalid,
+            _ if self.is_away && !is_write => ErrorKind::Unavailable,
             (400..=499, kind) if !kind.is_empty() => ErrorKind::Internal,
             // The engine may have tried before, and lost the shard on the way: 503 is no proof.
             _ if is_write => ErrorKind::Indeterminate,
@@ -145,6 +191,11 @@ impl Failure {
         }
     }
 
+    /// A request that could not be written.
+    pub(crate) fn not_encoded(error: serde_json::Error) -> Self {
+        Self::NotEncoded(error)
+    }
+
     /// The error of a call that changes no document.
     pub(crate) fn into_read_error(self) -> Error {
         self.into_error(false)
@@ -155,6 +206,15 @@ impl Failure {
         self.into_error(true)
     }
 
+    /// Whether writes that failed so may have taken effect.
+    pub(crate) fn leaves_open(&self) -> bool {
+        match self {
+            Self::NotSent(_) | Self::NotEncoded(_) => false,
+            Self::Lost { .. } | Self::Garbled(_) => true,
+            Self::Refused(refusal) => refusal.classify(true) == ErrorKind::Indeterminate,
+        }
+    }
+
     fn into_error(self, is_write: bool) -> Error {
         match self {
             Self::NotSent(source) => Error::new(
@@ -162,6 +222,9 @@ impl Failure {
                 "the search engine could not be reached",
             )
             .with_source(source),
+            Self::NotEncoded(source) => {
+                Error::new(ErrorKind::Codec, "the request does not encode").with_source(source)
+            }
             Self::Lost { timed_out, source } => {
                 let (kind, message) = match (is_write, timed_out) {
                     (true, _) => (
@@ -202,6 +265,7 @@ mod tests {
                 status,
                 kind: kind.to_owned(),
                 reason: String::new(),
+                is_away: AWAY.contains(&kind),
             })
         };
         assert_eq!(refusal().into_read_error().kind(), read, "{status} {kind}");
@@ -226,6 +290,12 @@ mod tests {
         );
         check(503, "", Unavailable, Indeterminate);
         check(502, "", Unavailable, Indeterminate);
+        check(
+            500,
+            "no_shard_available_action_exception",
+            Unavailable,
+            Indeterminate,
+        );
         check(504, "", Timeout, Indeterminate);
         check(500, "illegal_state_exception", Internal, Indeterminate);
         check(401, "security_exception", Unauthorized, Unauthorized);
@@ -240,6 +310,32 @@ mod tests {
         let error = Failure::Refused(Refusal::from_reply(503, reply)).into_read_error();
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.message().contains("too many buckets"), "{error}");
+    }
+
+    #[test]
+    fn shards_that_are_away_are_told_from_other_failures() {
+        let check = |cause: &str, expected: ErrorKind| {
+            let reply = format!(
+                r#"{{"error":{{"type":"search_phase_execution_exception","reason":"all shards
+                failed",{cause}}},"status":500}}"#
+            );
+            let reply = reply.replace('\n', " ");
+            let refusal = Refusal::from_reply(500, reply.as_bytes());
+            let error = Failure::Refused(refusal).into_read_error();
+            assert_eq!(error.kind(), expected, "{cause}");
+        };
+        check(
+            r#""failed_shards":[{"shard":0,"reason":{"type":"node_disconnected_exception"}}]"#,
+            ErrorKind::Unavailable,
+        );
+        check(
+            r#""caused_by":{"type":"x","caused_by":{"type":"already_closed_exception"}}"#,
+            ErrorKind::Unavailable,
+        );
+        check(
+            r#""failed_shards":[{"shard":0,"reason":{"type":"null_pointer_exception"}}]"#,
+            ErrorKind::Internal,
+        );
     }
 
     #[test]

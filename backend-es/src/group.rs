@@ -54,7 +54,7 @@ pub(crate) fn group_body(request: &GroupRequest, documents: usize) -> Result<Val
     let place = Place::documents(&request.model);
     let mut query = compile::query(&request.filter, place)?;
     if let Some(after) = &request.after {
-        query = compile::both(compile::greater(&request.by, after, place), query);
+        query = compile::both(compile::greater(&request.by, after, place)?, query);
     }
     Ok(json!({
         "query": compile::routed(query, request.routing.as_ref()),

@@ -1,9 +1,11 @@
 //! Loading by key: one `_mget`, realtime.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use elasticsearch::http::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use strongroom_core::model::{Body, CollectionName, Key, RawDocument, Version, WriteId};
@@ -82,7 +84,7 @@ impl Source {
             Error::internal("the stored write id is not one").with_key(key.clone())
         })?;
         let body = match self.body {
-            Some(body) => Body::from_trusted(Bytes::copy_from_slice(body.get().as_bytes())),
+            Some(body) => Body::from_trusted(Bytes::from(String::from(Box::<str>::from(body)))),
             // Nothing of the body was selected.
             None => Body::from_trusted(&b"{}"[..]),
         };
@@ -104,6 +106,23 @@ fn parse_write_id(text: &str) -> Option<WriteId> {
         *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
     }
     Some(WriteId::from_bytes(bytes))
+}
+
+#[derive(Serialize)]
+struct AllWanted<'a> {
+    docs: Vec<Wanted<'a>>,
+}
+
+#[derive(Serialize)]
+struct Wanted<'a> {
+    #[serde(rename = "_index")]
+    index: &'a str,
+    #[serde(rename = "_id")]
+    id: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    routing: Option<&'a str>,
+    #[serde(rename = "_source", skip_serializing_if = "Option::is_none")]
+    source: Option<&'a Value>,
 }
 
 #[derive(Deserialize)]
@@ -132,22 +151,19 @@ impl EsStore {
         keys: &[Key],
         filter: &SourceFilter,
     ) -> Result<Option<Vec<Option<Found>>>> {
-        let parts = Source::parts(filter);
-        let docs: Vec<Value> = keys
-            .iter()
-            .map(|key| {
-                let mut doc = json!({
-                    "_index": index.pin(),
-                    "_id": compile::document_id(key),
-                    "_source": &parts,
-                });
-                if let (Some(routing), Some(doc)) = (key.routing(), doc.as_object_mut()) {
-                    doc.insert("routing".to_owned(), routing.as_str().into());
-                }
-                doc
-            })
-            .collect();
-        let request = Request::new(Method::Post, "/_mget").json(&json!({"docs": docs}));
+        let parts = (!filter.is_all()).then(|| Source::parts(filter));
+        let docs = keys.iter().map(|key| Wanted {
+            index: index.pin(),
+            id: compile::document_id(key),
+            routing: key.routing().map(|routing| routing.as_str()),
+            source: parts.as_ref(),
+        });
+        let wanted = AllWanted {
+            docs: docs.collect(),
+        };
+        let body = serde_json::to_vec(&wanted).map_err(Failure::not_encoded);
+        let body = body.map_err(Failure::into_read_error)?;
+        let request = Request::new(Method::Post, "/_mget").encoded(body);
         let reply = self.wire().call(request).await;
         let reply = reply.map_err(Failure::into_read_error)?;
         let found: Reply = reply.read().map_err(Failure::into_read_error)?;

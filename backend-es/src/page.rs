@@ -154,7 +154,7 @@ mod tests {
         ];
         assert_eq!(
             order(&request),
-            r#"[{"hi.n":{"missing":"_last","order":"desc"}},{"k":"desc"},{"k":"asc"}]"#
+            r#"[{"f.n":{"missing":"_last","mode":"max","order":"desc"}},{"k":"desc"},{"k":"asc"}]"#
         );
         request.sort = vec![Sort::ascending("z".parse().unwrap())];
         assert_eq!(page_body(&request).unwrap_err().kind(), ErrorKind::Invalid);

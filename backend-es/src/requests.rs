@@ -7,8 +7,7 @@
 use std::time::Duration;
 
 use elasticsearch::http::Method;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
 use strongroom_core::model::{Key, Version};
 use strongroom_core::store::Refresh;
 use strongroom_core::{Error, ErrorKind};
@@ -119,9 +118,15 @@ impl EsStore {
             tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
             let pending: Vec<&(&Key, Step)> =
                 again.iter().filter_map(|at| steps.get(*at)).collect();
-            // Without a reply, what was told of these items before no longer holds.
-            let told = self.send_once(index, &pending, refresh).await;
-            let told = told.unwrap_or_else(|_| again.iter().map(|_| Answer::garbled()).collect());
+            let told = match self.send_once(index, &pending, refresh).await {
+                Ok(told) => told,
+                // Without a reply, what was told of these items before no longer holds.
+                Err(failure) if failure.leaves_open() => {
+                    again.iter().map(|_| Answer::garbled()).collect()
+                }
+                // Nothing came of this attempt.
+                Err(_) => continue,
+            };
             for (at, answer) in again.into_iter().zip(told) {
                 if let Some(place) = answers.get_mut(at) {
                     *place = answer;
@@ -139,10 +144,14 @@ impl EsStore {
     ) -> Result<Vec<Answer>, Failure> {
         let mut lines = Vec::with_capacity(steps.iter().map(|(_, s)| s.bytes()).sum());
         for (key, step) in steps {
-            write_step(&mut lines, index, key, step);
+            write_step(&mut lines, index, key, step).map_err(Failure::not_encoded)?;
         }
+        // The engine gives up waiting for a shard before nobody waits for its answer any more: a
+        // write must not take effect after it was told that it did not.
+        let patience = format!("{}ms", self.options().timeout.as_millis().max(2) / 2);
         let mut request = Request::new(Method::Post, "/_bulk")
             .query("require_alias", "true")
+            .query("timeout", patience)
             .lines(lines);
         request = match refresh {
             Refresh::WaitFor => request.query("refresh", "wait_for"),
@@ -201,28 +210,55 @@ fn may_go_again(steps: &[(&Key, Step)], at: usize, answer: Option<&Answer>) -> b
     is_safe && steps.iter().skip(at + 1).all(|(later, _)| later != key)
 }
 
-fn write_step(lines: &mut Vec<u8>, index: &Index, key: &Key, step: &Step) {
-    let mut action = Map::new();
-    action.insert("_index".to_owned(), index.pin().into());
-    action.insert("_id".to_owned(), compile::document_id(key).into());
-    if let Some(routing) = key.routing() {
-        action.insert("routing".to_owned(), routing.as_str().into());
-    }
-    if let Some(guard) = step.guard() {
-        action.insert("if_seq_no".to_owned(), guard.seq_no.into());
-        action.insert("if_primary_term".to_owned(), guard.primary_term.into());
-    }
-    let (name, source) = match step {
-        Step::Create(source) => ("create", Some(source)),
-        Step::Index(source, _) => ("index", Some(source)),
-        Step::Delete(_) => ("delete", None),
+fn write_step(
+    lines: &mut Vec<u8>,
+    index: &Index,
+    key: &Key,
+    step: &Step,
+) -> serde_json::Result<()> {
+    let guard = step.guard();
+    let target = Target {
+        index: index.pin(),
+        id: &compile::document_id(key),
+        routing: key.routing().map(|routing| routing.as_str()),
+        if_seq_no: guard.map(|guard| guard.seq_no),
+        if_primary_term: guard.map(|guard| guard.primary_term),
     };
-    lines.extend_from_slice(json!({name: Value::Object(action)}).to_string().as_bytes());
+    let (action, source) = match step {
+        Step::Create(source) => (Action::Create(target), Some(source)),
+        Step::Index(source, _) => (Action::Index(target), Some(source)),
+        Step::Delete(_) => (Action::Delete(target), None),
+    };
+    serde_json::to_writer(&mut *lines, &action)?;
     lines.push(b'\n');
     if let Some(source) = source {
         lines.extend_from_slice(source);
         lines.push(b'\n');
     }
+    Ok(())
+}
+
+/// The line of a step before its document.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Action<'a> {
+    Create(Target<'a>),
+    Index(Target<'a>),
+    Delete(Target<'a>),
+}
+
+#[derive(Serialize)]
+struct Target<'a> {
+    #[serde(rename = "_index")]
+    index: &'a str,
+    #[serde(rename = "_id")]
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    routing: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    if_seq_no: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    if_primary_term: Option<u64>,
 }
 
 fn garbled() -> Outcome {

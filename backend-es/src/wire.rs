@@ -68,6 +68,12 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// A body that is JSON text already.
+    pub(crate) fn encoded(mut self, body: Vec<u8>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
     pub(crate) fn lines(mut self, body: Vec<u8>) -> Self {
         self.body = Some(body.into());
         self.content_type = "application/x-ndjson";

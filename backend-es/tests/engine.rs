@@ -18,8 +18,8 @@ use strongroom_core::model::{Body, Expected, Key, Model};
 use strongroom_core::patch::Patch;
 use strongroom_core::query::{Filter, Matcher, Order, Placer, Sort};
 use strongroom_core::store::{
-    CountRequest, Effect, FindRequest, Load, LoadRequest, PageStart, Refresh, Save, SaveRequest,
-    Schema, Search, Store, Write,
+    CountRequest, FindRequest, Load, LoadRequest, PageStart, Refresh, Save, SaveRequest, Schema,
+    Search, Store, Write,
 };
 use strongroom_es::{EsOptions, EsStore};
 
@@ -49,57 +49,6 @@ async fn count(store: &EsStore, model: &Arc<Model>) -> u64 {
     store.refresh(model.name().clone()).await.unwrap();
     let request = CountRequest::new(model.clone(), Filter::all());
     store.count(request).await.unwrap()
-}
-
-#[tokio::test]
-async fn hostile_ids_touch_their_document_only() {
-    let store = store().await;
-    for routed in [false, true] {
-        let model = if routed {
-            builder().routed()
-        } else {
-            builder()
-        };
-        let model = model.build().unwrap();
-        ensure(&store, &model).await;
-        let key = |id: &str| {
-            if routed {
-                Key::routed("a,b", id).unwrap()
-            } else {
-                Key::new(id).unwrap()
-            }
-        };
-        let sentinel = key("sentinel");
-        let first = put(&model, &sentinel, &json!({"n": 0}), Expected::Absent);
-        store.save(first).await.unwrap();
-        let longest = "é".repeat(250);
-        for id in [
-            ".", "..", "../..", "../_all", "*", "_all", "_bulk", ",", "a,b", "%2e%2e", "?", "#",
-            "/", "\\", "\"", "'", "\n", " ", "\u{7f}", "{}", "_id", "-", "+", "\u{feff}", &longest,
-        ] {
-            let key = key(id);
-            let made = store
-                .save(put(&model, &key, &json!({"n": 1}), Expected::Absent))
-                .await;
-            let version = made.unwrap().version.unwrap();
-            let next = store
-                .save(put(&model, &key, &json!({"n": 2}), version))
-                .await
-                .unwrap();
-            let there = load(&store, &model, &key).await.unwrap();
-            assert_eq!(Some(there.version), next.version, "{id:?}");
-            assert_eq!(there.key, key);
-            assert_eq!(count(&store, &model).await, 2, "{id:?}");
-            let delete = Write::delete(key.clone(), there.version);
-            let deleted = store
-                .save(SaveRequest::new(model.clone(), delete))
-                .await
-                .unwrap();
-            assert_eq!(deleted.effect, Effect::Deleted, "{id:?}");
-            assert!(load(&store, &model, &sentinel).await.is_some(), "{id:?}");
-        }
-        store.drop_collection(model.name().clone()).await.unwrap();
-    }
 }
 
 #[tokio::test]

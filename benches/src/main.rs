@@ -4,7 +4,9 @@
 //! the typed handle with default layers, write ids and stamps. What is printed is the median of
 //! the rounds' ratios, beside the line that the project holds.
 
+mod coalescing;
 mod documents;
+mod elasticsearch;
 mod flights;
 mod machine;
 mod measure;
@@ -53,6 +55,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         arguments.filter,
     );
     sqlite::run(&mut report, folder.path(), arguments.flights.as_deref())?;
+    coalescing::run(&mut report, folder.path())?;
+    elasticsearch::run(&mut report)?;
     report.print();
     Ok(())
 }

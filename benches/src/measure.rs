@@ -29,6 +29,7 @@ pub type Arm<'a> = &'a mut dyn FnMut(Duration) -> u64;
 pub struct Report {
     rounds: usize,
     length: Duration,
+    warm_up: Duration,
     filter: Option<String>,
     table: Table,
     notes: Vec<String>,
@@ -50,10 +51,16 @@ impl Report {
         Self {
             rounds,
             length,
+            warm_up: length / 4,
             filter,
             table,
             notes: Vec::new(),
         }
+    }
+
+    /// Sets how long each arm runs before it is measured: a quarter of a round by default.
+    pub fn set_warm_up(&mut self, warm_up: Duration) {
+        self.warm_up = warm_up;
     }
 
     /// Whether the scenario was asked for; its set-up is skipped otherwise.
@@ -66,9 +73,8 @@ impl Report {
     /// Runs both arms in interleaved rounds, the order changing from round to round.
     pub fn compare(&mut self, name: &str, line: Line, reference: Arm<'_>, ours: Arm<'_>) {
         eprintln!("running {name} …");
-        let warm_up = self.length / 4;
-        reference(warm_up);
-        ours(warm_up);
+        reference(self.warm_up);
+        ours(self.warm_up);
         let mut rounds = Vec::new();
         for round in 0..self.rounds.max(1) {
             let pair = if round % 2 == 0 {
@@ -127,6 +133,35 @@ impl Report {
             println!("{note}");
         }
     }
+}
+
+/// How many operations run between two looks at the clock.
+const STRIDE: usize = 16;
+
+/// Places from 0 to `count`, one after another until the time is over.
+pub fn places(length: Duration, count: usize, next: &mut usize) -> impl Iterator<Item = usize> {
+    let end = Instant::now() + length;
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        if done % STRIDE == 0 && Instant::now() >= end {
+            return None;
+        }
+        done += 1;
+        // A stride that is prime to the count visits all documents in a scattered order.
+        *next = (*next + 7_919) % count;
+        Some(*next)
+    })
+}
+
+/// Runs the work again and again until the time is over; hands out how often.
+pub async fn until(length: Duration, mut work: impl AsyncFnMut()) -> u64 {
+    let end = Instant::now() + length;
+    let mut done = 0;
+    while Instant::now() < end {
+        work().await;
+        done += 1;
+    }
+    done
 }
 
 fn per_operation(arm: Arm<'_>, length: Duration) -> f64 {

@@ -1,26 +1,49 @@
 //! `cargo xtask bench`.
 
+use crate::servers::Fleet;
 use crate::{Result, child, workspace};
 
 /// The benchmarks: a workspace of their own, with the driver versions that the compared arms pin.
 const MANIFEST: &str = "benches/Cargo.toml";
+/// Scenarios that are asked for by this word are measured on a server.
+const ON_A_SERVER: &str = "elasticsearch";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Arguments for the benchmark program.
+    /// Arguments for the benchmark program. With `elasticsearch` or the name of a scenario that
+    /// has it in it, a server is started.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let root = workspace::Workspace::members()?.root;
-    let mut command = workspace::cargo();
-    command
-        .args(["run", "--release", "--manifest-path"])
-        .arg(root.join(MANIFEST))
-        .arg("--target-dir")
-        .arg(root.join("target/bench"))
-        .arg("--")
-        .args(&options.arguments);
-    Ok(child::run(&mut command)?.success())
+    let workspace = workspace::Workspace::members()?;
+    let mut cargo = workspace::cargo();
+    let build = |command: &mut std::process::Command, what: &str| {
+        command
+            .args([what, "--release", "--manifest-path"])
+            .arg(workspace.root.join(MANIFEST))
+            .arg("--target-dir")
+            .arg(workspace.root.join("target/bench"));
+    };
+    let asks = |argument: &String| argument.contains(ON_A_SERVER);
+    let fleet = if options.arguments.iter().any(asks) {
+        // A server that idles while the compiler runs would only be in its way.
+        build(&mut cargo, "build");
+        if !child::run(&mut cargo)?.success() {
+            return Ok(false);
+        }
+        cargo = workspace::cargo();
+        let mut fleet = Fleet::for_benchmarks(&workspace.target)?;
+        fleet.wait_until_ready()?;
+        cargo.envs(fleet.variables());
+        Some(fleet)
+    } else {
+        None
+    };
+    build(&mut cargo, "run");
+    cargo.arg("--").args(&options.arguments);
+    let measured = child::run(&mut cargo)?.success();
+    fleet.map_or(Ok(()), Fleet::stop)?;
+    Ok(measured)
 }

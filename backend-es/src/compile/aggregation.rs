@@ -39,11 +39,8 @@ pub(crate) fn aggregations(all: &Aggregations, place: Place<'_>) -> Result<Value
         let name = result_name(at);
         let mut one = compile(aggregation, place)?;
         if let Aggregation::Stats { field } = aggregation {
-            for part in [Part::Least, Part::Greatest] {
-                told.insert(
-                    format!("{name}{}", part.name()),
-                    extreme(field, part, place),
-                );
+            for (end, order) in [("lo", Order::Ascending), ("hi", Order::Descending)] {
+                told.insert(format!("{name}{end}"), extreme(field, order, place));
             }
         }
         if let (Some(within), Some(one)) = (aggregation.within(), one.as_object_mut())
@@ -63,9 +60,9 @@ pub(crate) fn aggregations(all: &Aggregations, place: Place<'_>) -> Result<Value
 fn compile(aggregation: &Aggregation, place: Place<'_>) -> Result<Value> {
     let numbers = |field| json!({"field": place.of(Part::Numbers, field)});
     Ok(match aggregation {
-        Aggregation::Count { field } => json!({"filter": filter::exists(field, place)}),
-        Aggregation::Min { field } => extreme(field, Part::Least, place),
-        Aggregation::Max { field } => extreme(field, Part::Greatest, place),
+        Aggregation::Count { field } => json!({"filter": filter::exists(field, place)?}),
+        Aggregation::Min { field } => extreme(field, Order::Ascending, place),
+        Aggregation::Max { field } => extreme(field, Order::Descending, place),
         Aggregation::Sum { field } => json!({"sum": numbers(field)}),
         Aggregation::Average { field } | Aggregation::Stats { field } => {
             json!({"stats": numbers(field)})
@@ -122,12 +119,14 @@ fn compile(aggregation: &Aggregation, place: Place<'_>) -> Result<Value> {
     })
 }
 
-/// The first of the keys of least values, or the last of those of greatest: the engine's own
-/// extremes are floats.
-fn extreme(field: &FieldPath, part: Part, place: Place<'_>) -> Value {
-    let order = if part == Part::Least { "asc" } else { "desc" };
+/// The first of the keys, or the last: the engine's own extremes are floats.
+fn extreme(field: &FieldPath, order: Order, place: Place<'_>) -> Value {
+    let order = match order {
+        Order::Ascending => "asc",
+        Order::Descending => "desc",
+    };
     json!({"terms": {
-        "field": place.of(part, field),
+        "field": place.of(Part::Keys, field),
         "size": 1,
         "order": {"_key": order},
     }})
@@ -179,7 +178,7 @@ pub(crate) fn group(request: &GroupRequest, documents: usize) -> Result<Value> {
     let most = request.groups.min(MAX_BUCKETS) + 1;
     Ok(json!({"groups": {
         "terms": {
-            "field": place.of(Part::from(Order::Ascending), &request.by),
+            "field": place.of(Part::Keys, &request.by),
             "size": most,
             "shard_size": most,
             "order": {"_key": "asc"},
@@ -221,16 +220,16 @@ mod tests {
 
     #[test]
     fn metrics() {
-        let least = json!({"terms": {"field": "lo.n", "size": 1, "order": {"_key": "asc"}}});
-        let greatest = json!({"terms": {"field": "hi.n", "size": 1, "order": {"_key": "desc"}}});
+        let least = json!({"terms": {"field": "f.n", "size": 1, "order": {"_key": "asc"}}});
+        let greatest = json!({"terms": {"field": "f.n", "size": 1, "order": {"_key": "desc"}}});
         check(Aggregation::Min { field: path("n") }, &json!({"a0": least}));
         check(
             Aggregation::Stats { field: path("n") },
             &json!({"a0": {"stats": {"field": "x.n"}}, "a0lo": least, "a0hi": greatest}),
         );
         check(
-            Aggregation::Count { field: path("k") },
-            &json!({"a0": {"filter": {"term": {"e": "k"}}}}),
+            Aggregation::Count { field: path("i") },
+            &json!({"a0": {"filter": {"term": {"e": "i"}}}}),
         );
     }
 
@@ -266,11 +265,11 @@ mod tests {
                 field: path("i"),
                 within: Aggregations::from([(
                     "c".to_owned(),
-                    Aggregation::Count { field: path("i.n") },
+                    Aggregation::Sum { field: path("i.n") },
                 )]),
             },
             &json!({"a0": {"nested": {"path": "n.i"},
-                "aggs": {"a0": {"filter": {"term": {"n.i.e": "i.n"}}}}}}),
+                "aggs": {"a0": {"sum": {"field": "n.i.x.i%2en"}}}}}),
         );
     }
 }

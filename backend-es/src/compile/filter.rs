@@ -1,5 +1,6 @@
 //! From a filter to query DSL.
 
+use std::collections::HashMap;
 use std::ops::Bound;
 
 use serde_json::{Map, Value, json};
@@ -42,8 +43,13 @@ pub(crate) fn both(one: Value, other: Value) -> Value {
 }
 
 /// The documents whose value of a field is greater than this one.
-pub(crate) fn greater(field: &FieldPath, value: &Scalar, place: Place<'_>) -> Value {
-    json!({"range": {place.of(Part::Keys, field): {"gt": key::encode(value)}}})
+///
+/// # Errors
+///
+/// `Invalid` if the model does not declare the field.
+pub(crate) fn greater(field: &FieldPath, value: &Scalar, place: Place<'_>) -> Result<Value> {
+    let lower = Bound::Excluded(value.clone());
+    range(field, place, &lower, &Bound::Unbounded)
 }
 
 fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
@@ -60,8 +66,8 @@ fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
     };
     let keys = |field| place.of(Part::Keys, field);
     Ok(match filter {
-        Filter::Eq { field, value } => terms(field, place, std::slice::from_ref(value)),
-        Filter::In { field, values } => terms(field, place, values),
+        Filter::Eq { field, value } => terms(field, place, std::slice::from_ref(value))?,
+        Filter::In { field, values } => terms(field, place, values)?,
         Filter::Range {
             field,
             lower,
@@ -83,7 +89,7 @@ fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
             let ids: Vec<_> = ids.iter().map(DocumentId::as_str).collect();
             json!({"terms": {"k": ids}})
         }
-        Filter::Exists { field } => exists(field, place),
+        Filter::Exists { field } => exists(field, place)?,
         Filter::Nested { field, filter } => {
             let query = compile(filter, place.objects(field), depth + 1)?;
             json!({"nested": {
@@ -101,7 +107,10 @@ fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
         Filter::Or(filters) => match filters.as_slice() {
             [] => nothing(),
             [one] => compile(one, place, depth)?,
-            many => json!({"bool": {"should": all(many)?, "minimum_should_match": 1}}),
+            many => match alternatives(many).as_slice() {
+                [one] => compile(one, place, depth)?,
+                many => json!({"bool": {"should": all(many)?, "minimum_should_match": 1}}),
+            },
         },
         Filter::Not(inner) => match &**inner {
             Filter::Not(twice) => compile(twice, place, depth)?,
@@ -114,6 +123,34 @@ fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
             )));
         }
     })
+}
+
+/// Alternatives with those for values of one field in one: the engine allows about a thousand
+/// clauses, and takes a value of a number for two.
+fn alternatives(filters: &[Filter]) -> Vec<Filter> {
+    let mut joined: Vec<Filter> = Vec::with_capacity(filters.len());
+    let mut places: HashMap<&FieldPath, usize> = HashMap::new();
+    for filter in filters {
+        let (field, values) = match filter {
+            Filter::Eq { field, value } => (field, std::slice::from_ref(value)),
+            Filter::In { field, values } => (field, values.as_slice()),
+            other => {
+                joined.push(other.clone());
+                continue;
+            }
+        };
+        match places.get(field).and_then(|place| joined.get_mut(*place)) {
+            Some(Filter::In { values: all, .. }) => all.extend_from_slice(values),
+            _ => {
+                places.insert(field, joined.len());
+                joined.push(Filter::In {
+                    field: field.clone(),
+                    values: values.to_vec(),
+                });
+            }
+        }
+    }
+    joined
 }
 
 /// The name of a node that is not here, or that came with a later version of the family.
@@ -129,17 +166,44 @@ fn nothing() -> Value {
     json!({"match_none": {}})
 }
 
-/// What has a value in the field.
-pub(super) fn exists(field: &FieldPath, place: Place<'_>) -> Value {
-    json!({"term": {place.existing(): field.as_str()}})
+/// What has a value in the field: a key, or one that has none.
+///
+/// # Errors
+///
+/// `Invalid` if the model does not declare the field.
+pub(super) fn exists(field: &FieldPath, place: Place<'_>) -> Result<Value> {
+    let without_key = json!({"term": {place.existing(): field.as_str()}});
+    if !place.model.require(field)?.kind.is_comparable() {
+        return Ok(without_key);
+    }
+    let key = json!({"exists": {"field": place.of(Part::Keys, field)}});
+    Ok(json!({"bool": {"should": [key, without_key], "minimum_should_match": 1}}))
 }
 
-fn terms(field: &FieldPath, place: Place<'_>, values: &[Scalar]) -> Value {
+fn terms(field: &FieldPath, place: Place<'_>, values: &[Scalar]) -> Result<Value> {
     if values.is_empty() {
-        return nothing();
+        return Ok(nothing());
+    }
+    // The keys of numbers are not indexed.
+    if is_number(field, place)? && values.iter().all(is_exact) {
+        let values: Vec<Value> = values.iter().map(plain).collect();
+        return Ok(json!({"terms": {place.of(Part::Numbers, field): values}}));
     }
     let values: Vec<String> = values.iter().map(key::encode).collect();
-    json!({"terms": {place.of(Part::Keys, field): values}})
+    Ok(json!({"terms": {place.of(Part::Keys, field): values}}))
+}
+
+fn is_number(field: &FieldPath, place: Place<'_>) -> Result<bool> {
+    let kind = place.model.require(field)?.kind;
+    Ok(!matches!(kind, Kind::Keyword | Kind::Boolean))
+}
+
+/// A number as a query tells it: of two zeros there is one.
+fn plain(value: &Scalar) -> Value {
+    match value {
+        Scalar::Float(x) => Value::from(x + 0.0),
+        value => Value::from(value),
+    }
 }
 
 /// The words were read by the core, and so were those of the texts: nothing is analysed again.
@@ -181,11 +245,11 @@ fn range(
         return Ok(json!({"exists": {"field": place.of(Part::Keys, field)}}));
     }
     // Numbers are found faster than keys, and as exactly where no rounding meets a bound.
-    let by_number = !matches!(
-        place.model.require(field)?.kind,
-        Kind::Keyword | Kind::Boolean
-    ) && is_exact(lower)
-        && is_exact(upper);
+    let is_exact = |bound: &Bound<Scalar>| match bound {
+        Bound::Unbounded => true,
+        Bound::Included(value) | Bound::Excluded(value) => is_exact(value),
+    };
+    let by_number = is_number(field, place)? && is_exact(lower) && is_exact(upper);
     let mut compare = Map::new();
     for (bound, included, excluded) in [(lower, "gte", "gt"), (upper, "lte", "lt")] {
         let (value, name) = match bound {
@@ -194,8 +258,7 @@ fn range(
             Bound::Unbounded => continue,
         };
         let value = match value {
-            Scalar::Float(x) if by_number => Value::from(x + 0.0),
-            value if by_number => Value::from(value),
+            value if by_number => plain(value),
             value => key::encode(value).into(),
         };
         compare.insert(name.to_owned(), value);
@@ -204,18 +267,12 @@ fn range(
     Ok(json!({"range": {place.of(part, field): compare}}))
 }
 
-fn is_exact(bound: &Bound<Scalar>) -> bool {
-    match bound {
-        Bound::Unbounded => true,
-        Bound::Included(value) | Bound::Excluded(value) =>
-        {
-            #[allow(clippy::cast_precision_loss, reason = "what is rounded is too large")]
-            match value {
-                Scalar::Integer(i) => (*i as f64).abs() < EXACT,
-                Scalar::Float(x) => x.abs() < EXACT,
-                _ => false,
-            }
-        }
+#[allow(clippy::cast_precision_loss, reason = "what is rounded is too large")]
+fn is_exact(value: &Scalar) -> bool {
+    match value {
+        Scalar::Integer(i) => (*i as f64).abs() < EXACT,
+        Scalar::Float(x) => x.abs() < EXACT,
+        _ => false,
     }
 }
 
@@ -249,18 +306,17 @@ mod tests {
         assert_eq!(query.to_string(), expected);
     }
 
+    const EXISTS_K: &str = r#"{"bool":{"minimum_should_match":1,"should":[{"exists":{"field":"f.k"}},{"term":{"e":"k"}}]}}"#;
     const NOTHING: &str = r#"{"match_none":{}}"#;
 
     #[test]
     fn values() {
         check(Filter::eq("k", "a\"*"), r#"{"terms":{"f.k":["a\"*"]}}"#);
+        check(Filter::eq("n", 2.0), r#"{"terms":{"x.n":[2.0]}}"#);
+        check(Filter::eq("x", -0.0), r#"{"terms":{"x.x":[0.0]}}"#);
         check(
-            Filter::eq("n", 2.0),
-            r#"{"terms":{"f.n":["c000000000000000"]}}"#,
-        );
-        check(
-            Filter::eq("x", -0.0),
-            r#"{"terms":{"f.x":["8000000000000000"]}}"#,
+            Filter::is_in("n", [1, i64::MAX]),
+            r#"{"terms":{"f.n":["bff0000000000000","c3dfffffffffffff3ff"]}}"#,
         );
         check(Filter::is_in("b", [true]), r#"{"terms":{"f.b":["1"]}}"#);
         check(Filter::is_in("n", Vec::<i64>::new()), NOTHING);
@@ -276,7 +332,8 @@ mod tests {
             Filter::wildcard("k", ""),
             r#"{"term":{"f.k":{"value":""}}}"#,
         );
-        check(Filter::exists("k"), r#"{"term":{"e":"k"}}"#);
+        check(Filter::exists("k"), EXISTS_K);
+        check(Filter::exists("t"), r#"{"term":{"e":"t"}}"#);
     }
 
     #[test]
@@ -326,7 +383,7 @@ mod tests {
         );
         check(
             Filter::nested("i", Filter::exists("i.s").unwrap()),
-            r#"{"nested":{"path":"n.i","query":{"term":{"n.i.e":"i.s"}},"score_mode":"none"}}"#,
+            r#"{"nested":{"path":"n.i","query":{"bool":{"minimum_should_match":1,"should":[{"exists":{"field":"n.i.f.i%2es"}},{"term":{"n.i.e":"i.s"}}]}},"score_mode":"none"}}"#,
         );
     }
 
@@ -346,19 +403,30 @@ mod tests {
 
     #[test]
     fn joined() {
-        let (k, n) = (Filter::exists("k").unwrap(), Filter::exists("n").unwrap());
+        let (k, n) = (Filter::exists("t").unwrap(), Filter::exists("i").unwrap());
         check(Ok(Filter::all()), r#"{"match_all":{}}"#);
         check(Ok(Filter::Or(vec![])), NOTHING);
-        check(Ok(Filter::And(vec![k.clone()])), r#"{"term":{"e":"k"}}"#);
+        check(Ok(Filter::And(vec![k.clone()])), r#"{"term":{"e":"t"}}"#);
         check(
             Ok(k.clone().and(n.clone())),
-            r#"{"bool":{"filter":[{"term":{"e":"k"}},{"term":{"e":"n"}}]}}"#,
+            r#"{"bool":{"filter":[{"term":{"e":"t"}},{"term":{"e":"i"}}]}}"#,
         );
         check(
             Ok(k.clone().or(n)),
-            r#"{"bool":{"minimum_should_match":1,"should":[{"term":{"e":"k"}},{"term":{"e":"n"}}]}}"#,
+            r#"{"bool":{"minimum_should_match":1,"should":[{"term":{"e":"t"}},{"term":{"e":"i"}}]}}"#,
         );
-        check(Ok(!k), r#"{"bool":{"must_not":[{"term":{"e":"k"}}]}}"#);
+        let eq = |field: &str, value: i64| Filter::eq(field, value).unwrap();
+        check(
+            Ok(Filter::Or(vec![
+                eq("n", 1),
+                k.clone(),
+                eq("x", 2),
+                eq("n", 3),
+            ])),
+            r#"{"bool":{"minimum_should_match":1,"should":[{"terms":{"x.n":[1,3]}},{"term":{"e":"t"}},{"terms":{"x.x":[2]}}]}}"#,
+        );
+        check(Ok(eq("n", 1).or(eq("n", 3))), r#"{"terms":{"x.n":[1,3]}}"#);
+        check(Ok(!k), r#"{"bool":{"must_not":[{"term":{"e":"t"}}]}}"#);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use strongroom_core::{Error, Result};
 use super::path::{Part, Place};
 
 /// The format of what is stored, written into each index.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 /// How a new index is set up.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ pub(crate) fn index_body(model: &Model, wanted: IndexSettings) -> Result<Value> 
         settings.insert(window.to_owned(), most.into());
     }
     // Room for as much as a model may declare, and later extensions: a field is kept in at most
-    // five ways, and an object of a nested field brings the parts that these ways are in.
+    // three ways, and an object of a nested field brings the parts that these ways are in.
     for (what, most) in [
         ("total_fields", MAX_FIELDS * 12),
         ("nested_fields", MAX_FIELDS),
@@ -116,12 +116,12 @@ fn properties(place: Place<'_>) -> Result<Map<String, Value>> {
         }
         if !matches!(field.kind, Kind::Keyword | Kind::Boolean) {
             keep(Part::Numbers, json!({"type": "double"}));
+            // Sorted and counted by. Numbers that floats do not tell apart are also searched by
+            // their keys, which the engine then reads one by one.
+            keep(Part::Keys, json!({"type": "keyword", "index": false}));
+            continue;
         }
         keep(Part::Keys, json!({"type": "keyword"}));
-        for part in [Part::Least, Part::Greatest] {
-            // Sorted by, and never searched.
-            keep(part, json!({"type": "keyword", "index": false}));
-        }
     }
     let mut properties: Map<String, Value> = parts
         .into_iter()
@@ -136,7 +136,9 @@ fn properties(place: Place<'_>) -> Result<Map<String, Value>> {
     if !nested.is_empty() {
         properties.insert("n".to_owned(), object(nested));
     }
-    properties.insert("e".to_owned(), json!({"type": "keyword"}));
+    // Searched, and never sorted or counted by.
+    let existing = json!({"type": "keyword", "doc_values": false});
+    properties.insert("e".to_owned(), existing);
     Ok(properties)
 }
 

@@ -1,7 +1,6 @@
 //! Names and places of fields in the index.
 
 use strongroom_core::model::{FieldPath, Kind, Model};
-use strongroom_core::query::Order;
 
 /// The name in the index of the declared field at `path`: plain characters as they are, every
 /// other byte as `%` and two hex digits, so that no name means anything to the engine, which takes
@@ -33,10 +32,6 @@ pub(crate) enum Part {
     Times,
     /// The words of its texts.
     Words,
-    /// The key of its least value.
-    Least,
-    /// The key of its greatest value.
-    Greatest,
 }
 
 impl Part {
@@ -46,17 +41,6 @@ impl Part {
             Self::Numbers => "x",
             Self::Times => "d",
             Self::Words => "t",
-            Self::Least => "lo",
-            Self::Greatest => "hi",
-        }
-    }
-}
-
-impl From<Order> for Part {
-    fn from(order: Order) -> Self {
-        match order {
-            Order::Ascending => Self::Least,
-            Order::Descending => Self::Greatest,
         }
     }
 }

@@ -36,8 +36,13 @@ pub(crate) fn order(sorts: &[Sort], model: &Model, backward: bool) -> Result<Vec
         order.push(match &sort.target {
             SortTarget::Id => json!({"k": direction}),
             SortTarget::Field(path) => {
-                let name = Place::documents(model).of(Part::from(sort.order), path);
-                json!({name: {"order": direction, "missing": missing}})
+                let name = Place::documents(model).of(Part::Keys, path);
+                // Of several values the least counts, or the greatest.
+                let mode = match sort.order {
+                    Order::Ascending => "min",
+                    Order::Descending => "max",
+                };
+                json!({name: {"order": direction, "missing": missing, "mode": mode}})
             }
             other => {
                 return Err(Error::unsupported(format_args!("the sort key {other:?}")));

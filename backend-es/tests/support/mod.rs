@@ -8,8 +8,8 @@
 )]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use strongroom_core::model::{
@@ -97,29 +97,45 @@ pub async fn ensure(store: &EsStore, model: &Arc<Model>) {
 pub struct Proxy {
     address: SocketAddr,
     mode: Arc<AtomicU8>,
+    /// The first lines of requests.
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 const PASS: u8 = 0;
 const SWALLOW_REPLIES: u8 = 1;
 
 impl Proxy {
-    /// Starts to pass connections on to the server.
+    /// Starts to pass connections on to Elasticsearch.
     pub async fn start() -> Self {
-        let url = url();
+        Self::to(&url()).await
+    }
+
+    /// Starts to pass connections on to a server.
+    pub async fn to(url: &str) -> Self {
         let server = url.trim_start_matches("http://").trim_end_matches('/');
         let server = server.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mode = Arc::new(AtomicU8::new(PASS));
         let shared = mode.clone();
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        let all = requests.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server).await.unwrap();
                 let (mut from_client, mut to_client) = client.into_split();
                 let (mut from_server, mut to_server) = server.into_split();
+                let all = all.clone();
                 tokio::spawn(async move {
                     // It ends when either side goes, and nothing depends on how.
-                    let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+                    let mut line = Vec::new();
+                    let mut buffer = vec![0; 64 * 1024];
+                    while let Ok(bytes @ 1..) = from_client.read(&mut buffer).await {
+                        note_requests(&mut line, &buffer[..bytes], &all);
+                        if to_server.write_all(&buffer[..bytes]).await.is_err() {
+                            break;
+                        }
+                    }
                 });
                 let mode = shared.clone();
                 tokio::spawn(async move {
@@ -136,7 +152,16 @@ impl Proxy {
                 });
             }
         });
-        Self { address, mode }
+        Self {
+            address,
+            mode,
+            requests,
+        }
+    }
+
+    /// The first lines of the requests so far.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 
     /// Where stores connect to.
@@ -152,5 +177,27 @@ impl Proxy {
     /// From now on everything gets through.
     pub fn pass(&self) {
         self.mode.store(PASS, Ordering::SeqCst);
+    }
+}
+
+/// Takes out of what a client sends the lines that begin a request. In JSON there is no line break
+/// within text, so no body has such a line.
+fn note_requests(line: &mut Vec<u8>, bytes: &[u8], requests: &Mutex<Vec<String>>) {
+    for byte in bytes {
+        if *byte != b'\n' {
+            line.push(*byte);
+            continue;
+        }
+        let text = String::from_utf8_lossy(line);
+        // A body may end without a line break right before the next request.
+        let begin = ["GET ", "POST ", "PUT ", "DELETE ", "HEAD "]
+            .iter()
+            .filter_map(|method| text.rfind(method))
+            .max();
+        if let (true, Some(begin)) = (text.ends_with(" HTTP/1.1\r"), begin) {
+            let request = text[begin..].trim_end().to_owned();
+            requests.lock().unwrap().push(request);
+        }
+        line.clear();
     }
 }

@@ -1,6 +1,7 @@
 //! Which servers there are, and which of them a run needs.
 
 use super::elasticsearch::{ELASTICSEARCH, ELASTICSEARCH_8};
+use super::elasticsearch_cluster::ELASTICSEARCH_CLUSTER;
 use super::mariadb::MARIADB;
 use super::opensearch::{OPENSEARCH, OPENSEARCH_2};
 use super::postgres::POSTGRES;
@@ -12,13 +13,16 @@ type Recipes = &'static [&'static dyn Recipe];
 /// The servers of every run of the tests that need them.
 const QUICK: Recipes = &[&ELASTICSEARCH, &OPENSEARCH, &POSTGRES, &MARIADB];
 /// The servers that only runs at full scale need besides.
-const FULL: Recipes = &[&ELASTICSEARCH_8, &OPENSEARCH_2];
+const FULL: Recipes = &[&ELASTICSEARCH_8, &OPENSEARCH_2, &ELASTICSEARCH_CLUSTER];
 
 /// The servers that test programs talk to, which `cargo xtask test` starts. One that no test
 /// talks to yet is in `QUICK` or `FULL` alone: it would only make the run slower.
 const TESTED: Recipes = &[&ELASTICSEARCH, &OPENSEARCH, &POSTGRES];
 /// The servers that test programs talk to besides when they run at full scale.
-const TESTED_IN_FULL: Recipes = &[&ELASTICSEARCH_8, &OPENSEARCH_2];
+const TESTED_IN_FULL: Recipes = &[&ELASTICSEARCH_8, &OPENSEARCH_2, &ELASTICSEARCH_CLUSTER];
+
+/// The servers that benchmarks run on.
+pub(super) const MEASURED: Recipes = &[&ELASTICSEARCH];
 
 /// How much is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +104,7 @@ mod tests {
         assert_eq!(chosen(&[], Scale::Quick).unwrap(), quick);
         assert_eq!(
             chosen(&[], Scale::Full).unwrap()[4..],
-            ["elasticsearch-8", "opensearch-2"]
+            ["elasticsearch-8", "opensearch-2", "elasticsearch-cluster"]
         );
         assert_eq!(
             chosen(&["opensearch-2", "postgres", "postgres"], Scale::Quick).unwrap(),

@@ -40,6 +40,13 @@ pub(super) static ELASTICSEARCH_8: Elasticsearch = Elasticsearch {
     java: 17..,
 };
 
+impl Elasticsearch {
+    /// The JDK that runs it.
+    pub(super) fn java(&self, place: &Place) -> Result<PathBuf> {
+        jdk::find(self.java.clone(), place)
+    }
+}
+
 impl Recipe for Elasticsearch {
     fn name(&self) -> &'static str {
         self.name
@@ -55,7 +62,7 @@ impl Recipe for Elasticsearch {
 
     fn install(&self, place: &Place) -> Result<PathBuf> {
         // Whoever has no Java is told before anything is fetched.
-        jdk::find(self.java.clone(), place)?;
+        self.java(place)?;
         let folder = format!("elasticsearch-{}", self.version);
         let distribution = Distribution {
             archive: format!(
@@ -75,7 +82,7 @@ impl Recipe for Elasticsearch {
         search_engine::make_folders(program, folder)?;
         let mut command = Command::new(program.join("bin/elasticsearch"));
         command
-            .env("ES_JAVA_HOME", jdk::find(self.java.clone(), place)?)
+            .env("ES_JAVA_HOME", self.java(place)?)
             .env("ES_JAVA_OPTS", search_engine::JVM_OPTIONS)
             .env("ES_PATH_CONF", folder.join("config"))
             .env("ES_TMPDIR", folder.join("tmp"))

@@ -38,7 +38,7 @@ struct Member {
     folder: PathBuf,
     group: Group,
     /// Held until the server is stopped or left to itself.
-    _port: Option<HeldPort>,
+    _ports: Vec<HeldPort>,
 }
 
 /// The servers that `up` started and that still run, of those written down in a folder.
@@ -55,6 +55,11 @@ impl Fleet {
     /// Starts the servers that the tests need and that are not there yet.
     pub(crate) fn for_tests(target: &Path, scale: Scale) -> Result<Self> {
         Self::start(target, &state::folder(target), &catalogue::tested(scale))
+    }
+
+    /// Starts the servers that the benchmarks need and that are not there yet.
+    pub(crate) fn for_benchmarks(target: &Path) -> Result<Self> {
+        Self::start(target, &state::folder(target), catalogue::MEASURED)
     }
 
     /// Starts those of the servers that neither the environment names nor `up` started before,
@@ -83,9 +88,7 @@ impl Fleet {
                 continue;
             }
             match running.iter().find(|s| s.variable == recipe.variable()) {
-                Some(server) => fleet
-                    .found
-                    .push((server.variable.clone(), server.url.clone())),
+                Some(server) => fleet.found.extend(server.variables()),
                 None => missing.push(*recipe),
             }
         }
@@ -130,7 +133,7 @@ impl Fleet {
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let started = self.run.iter().flat_map(|run| &run.servers);
         started
-            .map(|server| (server.variable.clone(), server.url.clone()))
+            .flat_map(Server::variables)
             .chain(self.found.iter().cloned())
             .collect()
     }
@@ -191,7 +194,7 @@ fn start_one(recipe: &'static dyn Recipe, place: &Place, run: &mut Run) -> Resul
     let program = recipe.install(place)?;
     let folder = run.folder.join(recipe.name());
     fs::create_dir(&folder).map_err(|e| format!("could not make {}: {e}", folder.display()))?;
-    let Launch { mut command, port } = recipe.launch(&program, &folder, place)?;
+    let Launch { mut command, ports } = recipe.launch(&program, &folder, place)?;
     let console = File::create(console(&folder))
         .and_then(|file| Ok((file.try_clone()?, file)))
         .map_err(|e| format!("could not make a log in {}: {e}", folder.display()))?;
@@ -204,6 +207,11 @@ fn start_one(recipe: &'static dyn Recipe, place: &Place, run: &mut Run) -> Resul
         since: Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
         variable: recipe.variable().to_owned(),
         url: String::new(),
+        particulars: recipe
+            .particulars(&folder)
+            .into_iter()
+            .map(|(variable, value)| (variable.to_owned(), value))
+            .collect(),
         process: Process::find(group.id()).ok_or("the server ended at once")?,
     });
     run.write()?;
@@ -211,7 +219,7 @@ fn start_one(recipe: &'static dyn Recipe, place: &Place, run: &mut Run) -> Resul
         recipe,
         folder,
         group,
-        _port: port,
+        _ports: ports,
     })
 }
 

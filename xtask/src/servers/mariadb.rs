@@ -64,7 +64,7 @@ impl Recipe for MariaDb {
             .arg(port.number.to_string());
         Ok(Launch {
             command,
-            port: Some(port),
+            ports: vec![port],
         })
     }
 

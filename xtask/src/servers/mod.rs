@@ -10,6 +10,7 @@ mod catalogue;
 mod recipe;
 
 mod elasticsearch;
+mod elasticsearch_cluster;
 mod mariadb;
 mod opensearch;
 mod postgres;
@@ -51,7 +52,7 @@ enum Command {
     /// Starts servers and leaves them running; later test runs use them.
     ///
     /// There are elasticsearch, opensearch, postgres, mariadb, and for runs at full scale
-    /// elasticsearch-8 and opensearch-2.
+    /// elasticsearch-8, opensearch-2 and elasticsearch-cluster.
     Up {
         /// Starts those for runs at full scale, too.
         #[arg(long)]
@@ -124,6 +125,8 @@ fn down(states: &Path) -> Result<()> {
 
 fn print_variables(states: &Path) {
     for server in fleet::left_running(states) {
-        println!("export {}={}", server.variable, server.url);
+        for (variable, value) in server.variables() {
+            println!("export {variable}={value}");
+        }
     }
 }

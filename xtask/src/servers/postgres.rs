@@ -88,7 +88,7 @@ impl Recipe for Postgres {
             .arg(port.number.to_string());
         Ok(Launch {
             command,
-            port: Some(port),
+            ports: vec![port],
         })
     }
 

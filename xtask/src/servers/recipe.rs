@@ -29,21 +29,26 @@ pub(super) trait Recipe: Sync {
 
     /// Whether the server answers.
     fn is_ready(&self, url: &str) -> bool;
+
+    /// What else tests are told of the server in `folder`, by the variables' names.
+    fn particulars(&self, _folder: &Path) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 }
 
 /// A server that is about to be started.
 pub(super) struct Launch {
     /// Runs the server. Its process is the server, or ends with it.
     pub(super) command: Command,
-    /// The port that is held for a server that cannot ask the system for one.
-    pub(super) port: Option<HeldPort>,
+    /// The ports that are held for a server that cannot ask the system for one.
+    pub(super) ports: Vec<HeldPort>,
 }
 
 impl From<Command> for Launch {
     fn from(command: Command) -> Self {
         Self {
             command,
-            port: None,
+            ports: Vec::new(),
         }
     }
 }

@@ -31,21 +31,31 @@ pub(super) fn make_folders(program: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The settings of any node: names and values.
+pub(super) fn node_settings(folder: &Path) -> Vec<(&'static str, String)> {
+    vec![
+        ("network.host", "127.0.0.1".to_owned()),
+        ("node.portsfile", "true".to_owned()),
+        (
+            "cluster.routing.allocation.disk.threshold_enabled",
+            "false".to_owned(),
+        ),
+        ("path.data", folder.join("data").display().to_string()),
+        ("path.logs", folder.join("logs").display().to_string()),
+    ]
+}
+
 /// The settings of a cluster of one node, as arguments.
 pub(super) fn settings(folder: &Path) -> impl Iterator<Item = String> {
-    [
-        "discovery.type=single-node".to_owned(),
-        "network.host=127.0.0.1".to_owned(),
+    let mut settings = node_settings(folder);
+    settings.extend([
+        ("discovery.type", "single-node".to_owned()),
         // The system chooses the ports and the server writes them down: two runs never clash.
-        "http.port=0".to_owned(),
-        "transport.port=0".to_owned(),
-        "node.portsfile=true".to_owned(),
-        "cluster.routing.allocation.disk.threshold_enabled=false".to_owned(),
-        format!("path.data={}", folder.join("data").display()),
-        format!("path.logs={}", folder.join("logs").display()),
-    ]
-    .into_iter()
-    .flat_map(|setting| ["-E".to_owned(), setting])
+        ("http.port", "0".to_owned()),
+        ("transport.port", "0".to_owned()),
+    ]);
+    let settings = settings.into_iter();
+    settings.flat_map(|(name, value)| ["-E".to_owned(), format!("{name}={value}")])
 }
 
 /// Where the server listens, by the file that it writes.

@@ -63,8 +63,20 @@ pub(crate) struct Server {
     pub(crate) variable: String,
     /// Where it listens; empty until it does.
     pub(crate) url: String,
+    /// What else tests are told of it, by the variables' names.
+    #[serde(default)]
+    pub(crate) particulars: Vec<(String, String)>,
     /// The process that leads its group.
     pub(crate) process: Process,
+}
+
+impl Server {
+    /// All that tests are told of it.
+    pub(super) fn variables(&self) -> Vec<(String, String)> {
+        let mut variables = vec![(self.variable.clone(), self.url.clone())];
+        variables.extend(self.particulars.iter().cloned());
+        variables
+    }
 }
 
 /// The servers that one run of this program started.
@@ -233,6 +245,7 @@ mod tests {
             since: Timestamp::UNIX_EPOCH,
             variable: "A".to_owned(),
             url: String::new(),
+            particulars: Vec::new(),
             process,
         };
         let mut run = Run::new(&base.path().join("states"), "name", folder);

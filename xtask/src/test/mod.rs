@@ -137,7 +137,13 @@ impl Round {
     fn on_older_servers(variables: &Variables) -> Result<Self> {
         let mut round = Self {
             title: " on older servers",
-            programs: &["elasticsearch", "opensearch", "engine", "extension"],
+            programs: &[
+                "elasticsearch",
+                "opensearch",
+                "engine",
+                "extension",
+                "hostile_ids",
+            ],
             variables: variables.clone(),
         };
         round.variables.retain(|(name, _)| name != FULL_SCALE);
