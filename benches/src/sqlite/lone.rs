@@ -1,7 +1,6 @@
 //! One caller at a time: loads, guarded saves, bulks.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use strongroom::prelude::*;
 use tokio::runtime::Runtime;
@@ -9,25 +8,7 @@ use tokio::runtime::Runtime;
 use super::raw::{self, Statements};
 use super::{Failure, Fixture, Level};
 use crate::documents::Sample;
-use crate::measure::{Line, Report};
-
-/// How many operations run between two looks at the clock.
-const STRIDE: usize = 16;
-
-/// Places from 0 to `count`, one after another until the time is over.
-pub fn places(length: Duration, count: usize, next: &mut usize) -> impl Iterator<Item = usize> {
-    let end = Instant::now() + length;
-    let mut done = 0;
-    std::iter::from_fn(move || {
-        if done % STRIDE == 0 && Instant::now() >= end {
-            return None;
-        }
-        done += 1;
-        // A stride that is prime to the count visits all documents in a scattered order.
-        *next = (*next + 7_919) % count;
-        Some(*next)
-    })
-}
+use crate::measure::{Line, Report, places};
 
 /// One load after another by key.
 pub fn load<T: Sample>(

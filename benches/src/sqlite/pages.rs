@@ -8,9 +8,8 @@ use strongroom::prelude::*;
 use strongroom::store::MAX_PAGE;
 use tokio::runtime::Runtime;
 
-use super::lone::places;
 use super::{Failure, Fixture, Level, raw};
-use crate::measure::{Line, Report};
+use crate::measure::{Line, Report, places};
 use crate::orders::{CUSTOMERS, Order, customer, orders, placed_at};
 
 /// How many orders there are.

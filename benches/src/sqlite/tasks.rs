@@ -1,7 +1,6 @@
 //! Many callers at a time, beside a pool that commits each save.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use strongroom::prelude::Saved;
 use tokio::runtime::Runtime;
@@ -10,7 +9,7 @@ use tokio::task::JoinSet;
 use super::raw::Statements;
 use super::{Failure, Fixture, Level, naive, raw};
 use crate::documents::Sample;
-use crate::measure::{Line, Report};
+use crate::measure::{Line, Report, until};
 
 const WRITERS: usize = 256;
 const READERS: usize = 64;
@@ -126,15 +125,4 @@ pub fn load<T: Sample>(
         },
     );
     Ok(())
-}
-
-/// Runs the work again and again until the time is over; hands out how often.
-async fn until(length: Duration, mut work: impl AsyncFnMut()) -> u64 {
-    let end = Instant::now() + length;
-    let mut done = 0;
-    while Instant::now() < end {
-        work().await;
-        done += 1;
-    }
-    done
 }
