@@ -63,7 +63,8 @@ pub(crate) async fn bulk(
     atomic: bool,
     undo: Undo,
 ) -> Result<Outcomes, Failure> {
-    let Some(order) = at_once::order(items).filter(|order| !order.is_empty()) else {
+    let Some(order) = at_once::order(&statements.model, items).filter(|order| !order.is_empty())
+    else {
         return locked(connection, statements, items, atomic, undo).await;
     };
     let mut told = at_once::untold(items);

@@ -58,7 +58,7 @@ macro_rules! family {
             async fn bulk(&self, request: BulkRequest) -> Result<BulkReply> {
                 let statements = self.shared().statements(&request.model);
                 let model = request.model.clone();
-                let order = at_once::order(&request.items)
+                let order = at_once::order(&model, &request.items)
                     .filter(|order| !request.atomic && order.len() <= at_once::MOST);
                 let Some(order) = order else {
                     let work: Work<_> = Box::new(move |c, undo| {

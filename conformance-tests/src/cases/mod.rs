@@ -327,6 +327,7 @@ macro_rules! __with_cases {
                 a_value_given_up_is_free
                 no_value_is_no_violation
                 in_bulks
+                in_the_order_of_a_bulk
                 one_winner_of_a_race
                 duplicates_keep_a_field_from_becoming_unique
                 refused_where_not_granted

@@ -4,7 +4,7 @@ use serde_json::json;
 use strongroom_core::ErrorKind;
 use strongroom_core::model::{Body, Expected, FieldDeclaration, Kind, Model, ModelBuilder};
 use strongroom_core::patch::Patch;
-use strongroom_core::store::{EnsureRequest, Write};
+use strongroom_core::store::{BulkReply, EnsureRequest, Write};
 
 use crate::context::{Context, not_granted};
 use crate::docs::{Docs, key};
@@ -161,6 +161,47 @@ pub(crate) async fn in_bulks(cx: &Context) -> Outcome {
             docs.expect_absent(&key(id)?).await?;
         }
     }
+    Ok(())
+}
+
+pub(crate) async fn in_the_order_of_a_bulk(cx: &Context) -> Outcome {
+    let Some(docs) = granted(cx).await? else {
+        return Ok(());
+    };
+    let put = |id: &str, email: &str| -> Outcome<strongroom_core::store::BulkItem> {
+        let body = Body::encode(&json!({"email": email}))?;
+        Ok(Write::put(key(id)?, body, Expected::Any).into())
+    };
+    // Who gives the value up comes before who takes it by its key, and after by its place.
+    docs.create(&key("a")?, &json!({"email": "ada"})).await?;
+    let early = vec![put("b", "ada")?, put("a", "eve")?];
+    let kinds = |reply: BulkReply| -> Vec<_> {
+        let errors = reply.outcomes.into_iter();
+        errors
+            .map(|outcome| outcome.err().map(|error| error.kind()))
+            .collect()
+    };
+    if cx.capabilities().atomic_bulk {
+        let reply = docs.bulk_atomic(early.clone()).await;
+        check_eq!(
+            kinds(reply.during("an atomic bulk that takes a value too early")?),
+            [Some(ErrorKind::UniqueViolation), Some(ErrorKind::Cancelled)],
+            "the errors of an atomic bulk that takes a value before it gives it up"
+        );
+    }
+    let reply = docs.bulk(early).await;
+    check_eq!(
+        kinds(reply.during("a bulk that takes a value too early")?),
+        [Some(ErrorKind::UniqueViolation), None],
+        "the errors of a bulk that takes a value before it gives it up"
+    );
+    let late = vec![put("a", "zoe")?, put("c", "eve")?];
+    let reply = docs.bulk(late).await;
+    check_eq!(
+        kinds(reply.during("a bulk that takes a value in time")?),
+        [None, None],
+        "the errors of a bulk that gives a value up before it takes it"
+    );
     Ok(())
 }
 

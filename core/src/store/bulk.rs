@@ -121,7 +121,8 @@ pub trait Bulk: Debug + Send + Sync {
     ///
     /// Each item MUST be decided as [`Save::save`](super::Save::save) would decide it, and items
     /// on one key in their order: of two writes at one version the first wins and the second
-    /// conflicts. Without `atomic` one item's failure MUST NOT keep another from taking effect.
+    /// conflicts. So MUST items that meet in a unique value: one that asks for what only a later
+    /// item gives up is refused. Without `atomic` one item's failure MUST NOT keep another from taking effect.
     /// With `atomic` all take effect at once or none does, and every failing item that can be
     /// told has its own error.
     ///

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use sqlx_core::row::Row;
 use sqlx_postgres::PgConnection;
 use strongroom_core::error::{Error, Result};
-use strongroom_core::model::{Expected, Key, Version};
+use strongroom_core::model::{Expected, Key, Model, Version};
 use strongroom_core::store::{Action, BulkItem, Effect, Intent, Receipt, Write};
 
 use super::super::body;
@@ -52,8 +52,13 @@ fn is_plain(write: &Write) -> bool {
 }
 
 /// The places of the items in the order of their keys; `None` where they are not all puts and
-/// deletes of different documents, or functions make fields.
-pub(crate) fn order(items: &[BulkItem]) -> Option<Vec<usize>> {
+/// deletes of different documents, functions make fields, or an item may take a unique value that
+/// another gives up: then the order of the items says who is refused.
+pub(crate) fn order(model: &Model, items: &[BulkItem]) -> Option<Vec<usize>> {
+    let creates = |item: &BulkItem| item.expected() == Expected::Absent;
+    if model.fields().any(|field| field.unique) && !items.iter().all(creates) {
+        return None;
+    }
     let mut order = Vec::with_capacity(items.len());
     for (place, item) in items.iter().enumerate() {
         match item {
@@ -217,7 +222,7 @@ fn not_written(write: &Write, actual: Option<Version>) -> Option<Result<Receipt>
 
 #[cfg(test)]
 mod tests {
-    use strongroom_core::model::Body;
+    use strongroom_core::model::{Body, FieldDeclaration, Kind};
     use strongroom_core::patch::Patch;
 
     use super::*;
@@ -228,18 +233,31 @@ mod tests {
         let put =
             |id: &str| BulkItem::from(Write::put(key(id), Body::from_trusted("{}"), Expected::Any));
         let delete = |id: &str| BulkItem::from(Write::delete(key(id), Expected::Any));
+        let plain = Model::builder("docs").build().unwrap();
+        let order_of = |items: &[BulkItem]| order(&plain, items);
         assert_eq!(
-            order(&[put("b"), delete("c"), put("a")]),
+            order_of(&[put("b"), delete("c"), put("a")]),
             Some(vec![2, 0, 1])
         );
-        assert_eq!(order(&[]), Some(vec![]));
-        assert_eq!(order(&[put("b"), put("a"), delete("b")]), None);
+        assert_eq!(order_of(&[]), Some(vec![]));
+        assert_eq!(order_of(&[put("b"), put("a"), delete("b")]), None);
         let patch = Write::patch(key("a"), Patch::new(), Expected::Any);
-        assert_eq!(order(&[put("b"), patch.into()]), None);
+        assert_eq!(order_of(&[put("b"), patch.into()]), None);
         let check = BulkItem::Check {
             key: key("a"),
             expected: Expected::Any,
         };
-        assert_eq!(order(&[check]), None);
+        assert_eq!(order_of(&[check]), None);
+        let field = FieldDeclaration::new("u".parse().unwrap(), Kind::Keyword).unique();
+        let unique = Model::builder("docs").field(field).build().unwrap();
+        let create = |id: &str| {
+            let write = Write::put(key(id), Body::from_trusted("{}"), Expected::Absent);
+            BulkItem::from(write)
+        };
+        assert_eq!(
+            order(&unique, &[create("b"), create("a")]),
+            Some(vec![1, 0])
+        );
+        assert_eq!(order(&unique, &[create("b"), put("a")]), None);
     }
 }
