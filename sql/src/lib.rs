@@ -13,6 +13,7 @@
 //! - [`mod@group`]: the first documents of each group.
 //! - [`page`]: pages with their sort keys and cursors, and counts.
 //! - [`mod@scan`]: all that matches, for scans and for writes of what matches.
+//! - [`explain`]: what a question comes to, for its explanation.
 //! - [`sqlite`]: the dialect of SQLite, with its tables.
 //! - [`postgres`]: the dialect of PostgreSQL, with its tables.
 //!
@@ -22,6 +23,7 @@
 
 pub mod aggregate;
 pub mod dialect;
+pub mod explain;
 pub mod filter;
 pub mod group;
 pub mod page;
@@ -32,6 +34,7 @@ pub mod sqlite;
 
 pub use aggregate::aggregate;
 pub use dialect::{Dialect, Leaves};
+pub use explain::asked;
 pub use group::group;
 pub use page::{count, find};
 pub use param::{Param, Statement, Writer};
