@@ -5,8 +5,8 @@ use strongroom_core::store::{AggregateReply, AggregateRequest};
 use strongroom_sql::Postgres;
 use strongroom_sql::aggregate::RowForm;
 
-use super::error::Failure;
 use super::row;
+use crate::failure::Failure;
 
 /// Computes aggregations. Several statements see one state of the data only within a transaction
 /// that keeps one.

@@ -5,8 +5,8 @@ use strongroom_core::error::Error;
 use strongroom_core::store::{Group, GroupRequest, Groups, MAX_PAGE, Ranked};
 use strongroom_sql::Postgres;
 
-use super::error::Failure;
 use super::row;
+use crate::failure::Failure;
 
 /// Finds the first documents of each group.
 pub(crate) async fn group(

@@ -5,9 +5,9 @@ use strongroom_core::error::Error;
 use strongroom_core::model::RawDocument;
 use strongroom_core::store::LoadRequest;
 
-use super::error::Failure;
 use super::row;
 use super::statements::Statements;
+use crate::failure::Failure;
 
 /// Loads one document for each key, in order, from one state of the data.
 pub(crate) async fn load(

@@ -7,8 +7,10 @@ use strongroom_core::store::{
 };
 use strongroom_sql::Postgres;
 
-use super::bulk::{self, Undo};
-use super::error::Failure;
+use crate::failure::Failure;
+use crate::work::Undo;
+
+use super::bulk;
 use super::row;
 use super::statements::Statements;
 

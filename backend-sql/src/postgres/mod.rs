@@ -1,12 +1,11 @@
 //! The store on PostgreSQL.
 
-mod family;
 mod login;
 mod options;
 mod shared;
 mod store;
 
-mod pool;
+mod server;
 mod statements;
 
 mod bulk;
@@ -25,7 +24,7 @@ mod schema;
 mod transaction;
 
 mod body;
-mod error;
+pub(crate) mod error;
 mod row;
 
 pub use login::PostgresLogin;

@@ -13,7 +13,7 @@ use strongroom_sql::postgres::{load_text, store_text};
 use strongroom_sql::{Param, Statement};
 
 use super::body;
-use super::error::Failure;
+use crate::failure::Failure;
 
 pub(crate) type Query<'q> = sqlx_core::query::Query<'q, Postgres, PgArguments>;
 

@@ -7,8 +7,8 @@ use strongroom_core::query::{Position, SortTarget};
 use strongroom_core::store::{CountRequest, FindRequest, Page, Total, TotalCount};
 use strongroom_sql::Postgres;
 
-use super::error::Failure;
 use super::row;
+use crate::failure::Failure;
 
 /// Finds one page, without its total.
 pub(crate) async fn find(

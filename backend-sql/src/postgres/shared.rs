@@ -11,10 +11,12 @@ use strongroom_core::model::{CollectionName, Model};
 use strongroom_core::store::Capabilities;
 use tokio::sync::Semaphore;
 
-use super::bulk::Undo;
-use super::error::{Failure, Phase, answered, map};
+use crate::failure::{Failure, Phase, map};
+use crate::pool;
+use crate::work::{Around, Undo};
+
+use super::login::Connector;
 use super::options::PostgresOptions;
-use super::pool::Links;
 use super::statements::Statements;
 use super::transaction::Session;
 
@@ -23,22 +25,14 @@ const MAX_SCANS: usize = 16;
 /// Most collections whose statements are kept.
 const MAX_STATEMENTS: usize = 1_000;
 
+/// The pool.
+pub(crate) type Links = pool::Links<Connector>;
+/// A connection in use.
+pub(crate) type Lease = pool::Lease<Connector>;
+
 /// What a call does with a connection.
 pub(crate) type Work<T> =
     Box<dyn for<'c> FnOnce(&'c mut PgConnection, Undo) -> BoxFuture<'c, Result<T, Failure>> + Send>;
-
-/// What a call needs around it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Around {
-    /// One statement that reads.
-    Read,
-    /// Several statements that read one state of the data.
-    Snapshot,
-    /// One statement that writes.
-    Write,
-    /// Several statements that take effect together.
-    Transaction,
-}
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -69,7 +63,7 @@ impl Shared {
         capabilities.gains_by_coalescing = true;
         capabilities.durable = true;
         Ok(Self {
-            links: Links::new(&options)?,
+            links: Links::new(options.connector(), options.connections, options.wait)?,
             options,
             capabilities,
             scans: Arc::new(Semaphore::new(MAX_SCANS)),
@@ -130,7 +124,7 @@ impl Shared {
         model: Option<&Model>,
         work: Work<T>,
     ) -> Result<T> {
-        let writes = matches!(around, Around::Write | Around::Transaction);
+        let writes = !matches!(around, Around::Read | Around::Snapshot);
         let mut lease = if writes {
             self.links.lease_to_write().await?
         } else {
@@ -143,7 +137,7 @@ impl Shared {
                 return lease.after(outcome).map_err(|f| f.told(phase, model));
             }
             Around::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            Around::Transaction => "BEGIN",
+            Around::Transaction | Around::Schema => "BEGIN",
         };
         let connection = lease.connection()?;
         let begun = raw_sql(begin).execute(&mut *connection).await;
@@ -152,7 +146,7 @@ impl Shared {
         let end = match &outcome {
             Ok(_) => "COMMIT",
             // The connection is gone, and with it the transaction.
-            Err(Failure::Engine(error)) if answered(error).is_none() => "",
+            Err(failure) if failure.is_loss() => "",
             Err(_) => "ROLLBACK",
         };
         if end.is_empty() {

@@ -15,11 +15,14 @@ use strongroom_core::store::{
     Transact, Transaction,
 };
 
+use crate::family::family;
+use crate::outcomes::{self, Outcomes};
+use crate::work::Around;
+
 use super::bulk::at_once;
-use super::family::family;
 use super::options::PostgresOptions;
 use super::scan::PostgresScan;
-use super::shared::{Around, Shared, Work};
+use super::shared::{Shared, Work};
 use super::{aggregate, bulk, explain, group, load, matching, schema, search, transaction, write};
 
 /// Documents in a PostgreSQL database. Clones share the connections.

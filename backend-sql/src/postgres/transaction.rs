@@ -5,7 +5,7 @@
 //! stack: while one is open, the level below it refuses calls. What ends without a word to the
 //! server is undone there before the connection's next use.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,12 +23,17 @@ use strongroom_core::store::{
     ServerInfo, Store, Transact, Transaction,
 };
 
-use super::bulk::{Undo, at_once};
-use super::error::{Failure, Phase, answered, is_serialization, map};
-use super::family::family;
-use super::pool::Lease;
-use super::scan::{self, State as ScanState};
-use super::shared::{Around, Shared, Work};
+use crate::failure::{Failure, Phase, is_answer, map};
+use crate::family::family;
+use crate::levels::{LevelId, Levels, cancelled, check_isolation, savepoint};
+use crate::outcomes::{self, Outcomes};
+use crate::pages::{self, Place};
+use crate::pool::END_WAIT;
+use crate::work::{Around, Undo};
+
+use super::bulk::at_once;
+use super::error::{answered, is_serialization};
+use super::shared::{Lease, Shared, Work};
 use super::{aggregate, bulk, explain, group, load, matching, schema, search, write};
 
 /// How long the end of a transaction that was given up may take before its connection is thrown
@@ -41,7 +46,7 @@ pub(crate) struct Session {
     shared: Arc<Shared>,
     isolation: Isolation,
     lease: tokio::sync::Mutex<Held>,
-    levels: Mutex<Levels>,
+    levels: Levels,
 }
 
 #[derive(Debug)]
@@ -49,38 +54,6 @@ struct Held {
     lease: Option<Lease>,
     /// Whether the savepoint of the last call is still there.
     call: bool,
-}
-
-#[derive(Debug)]
-struct Levels {
-    /// Those that are open, the transaction itself first.
-    open: Vec<Level>,
-    made: u64,
-    /// The lowest level whose writes are to be undone before anything else.
-    undo: Option<usize>,
-}
-
-#[derive(Debug)]
-struct Level {
-    id: u64,
-    doomed: bool,
-}
-
-/// A level: its place on the stack and its own number.
-#[derive(Clone, Copy, Debug)]
-struct LevelId {
-    depth: usize,
-    id: u64,
-}
-
-#[cold]
-fn cancelled(why: &str) -> Error {
-    Error::new(ErrorKind::Cancelled, why)
-}
-
-#[cold]
-fn savepoint_is_open() -> Error {
-    Error::invalid("a savepoint of this transaction is open: it must end first")
 }
 
 /// Begins a transaction. A dropped future leaves none open.
@@ -99,6 +72,7 @@ pub(crate) async fn begin(
     let begun = raw_sql(sql).execute(lease.connection()?).await;
     begun.map_err(|e| map(e, Phase::Read, None))?;
     lease.uncount();
+    let (levels, level) = Levels::new();
     let session = Arc::new(Session {
         shared: shared.clone(),
         isolation: options.isolation,
@@ -106,95 +80,29 @@ pub(crate) async fn begin(
             lease: Some(lease),
             call: false,
         }),
-        levels: Mutex::new(Levels {
-            open: vec![Level {
-                id: 0,
-                doomed: false,
-            }],
-            made: 1,
-            undo: None,
-        }),
+        levels,
     });
-    let transaction = PostgresTransaction {
-        level: LevelId { depth: 0, id: 0 },
-        session,
-    };
+    let transaction = PostgresTransaction { level, session };
     shared.register(&transaction.session)?;
     Ok(Arc::new(transaction))
 }
 
 impl Session {
-    fn levels(&self) -> MutexGuard<'_, Levels> {
-        self.levels.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Checks that a level takes calls.
     fn enter(&self, level: LevelId) -> Result<()> {
         self.shared.links.check_open()?;
-        let levels = self.levels();
-        let this = levels.open.get(level.depth);
-        let Some(this) = this.filter(|this| this.id == level.id) else {
-            return Err(cancelled("the transaction is over"));
-        };
-        if levels.open.len() > level.depth + 1 {
-            return Err(savepoint_is_open());
-        }
-        if this.doomed {
-            return Err(cancelled(
-                "an earlier call doomed the transaction, which can only be rolled back",
-            ));
-        }
-        Ok(())
-    }
-
-    fn doom(&self, level: LevelId) {
-        let mut levels = self.levels();
-        let this = levels.open.get_mut(level.depth);
-        if let Some(this) = this.filter(|this| this.id == level.id) {
-            this.doomed = true;
-        }
-    }
-
-    fn doom_all(&self) {
-        self.levels()
-            .open
-            .iter_mut()
-            .for_each(|level| level.doomed = true);
-    }
-
-    /// Ends a level and those above it; what they wrote is undone later. `false` if it was over.
-    fn pop(&self, level: LevelId) -> bool {
-        let mut levels = self.levels();
-        if levels
-            .open
-            .get(level.depth)
-            .is_none_or(|l| l.id != level.id)
-        {
-            return false;
-        }
-        levels.open.truncate(level.depth);
-        if level.depth > 0 {
-            let lowest = levels
-                .undo
-                .map_or(level.depth, |undo| undo.min(level.depth));
-            levels.undo = Some(lowest);
-        }
-        true
+        self.levels.enter(level)
     }
 
     /// Gives up the level at this depth and those above it, without waiting.
     pub(crate) fn abandon(self: &Arc<Self>, depth: usize) {
-        let level = self.levels().open.get(depth).map(|level| LevelId {
-            depth,
-            id: level.id,
-        });
-        if let Some(level) = level {
+        if let Some(level) = self.levels.at(depth) {
             self.give_up(level);
         }
     }
 
     fn give_up(self: &Arc<Self>, level: LevelId) {
-        if !self.pop(level) || level.depth > 0 {
+        if !self.levels.pop(level) || level.depth > 0 {
             return;
         }
         // Without a runtime the connection closes, and the server rolls back by itself.
@@ -217,16 +125,10 @@ impl Session {
         let mut held = self.lease.lock().await;
         // It may have ended while the call before was under way.
         self.enter(level)?;
-        let undo = self.levels().undo;
-        if let Some(depth) = undo {
-            let name = savepoint(depth);
-            self.send(
-                &mut held,
-                &format!("ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}"),
-            )
-            .await?;
+        if let Some(undo) = self.levels.undo() {
+            self.send(&mut held, &undo).await?;
             held.call = false;
-            self.levels().undo = None;
+            self.levels.undone();
         }
         Ok(held)
     }
@@ -240,7 +142,7 @@ impl Session {
             .execute(lease.connection()?)
             .await;
         sent.map(drop).map_err(|e| {
-            self.doom_all();
+            self.levels.doom_all();
             map(e, Phase::Read, None)
         })
     }
@@ -253,14 +155,11 @@ impl Session {
         violates: fn(&T) -> bool,
     ) -> Result<T> {
         self.enter(level)?;
-        let mut flight = InFlight {
-            session: self,
-            level: Some(level),
-        };
+        let flight = self.levels.in_flight(level);
         let mut held = match self.connection(level).await {
             Ok(held) => held,
             Err(error) => {
-                flight.level = None;
+                flight.landed();
                 return Err(error);
             }
         };
@@ -282,45 +181,31 @@ impl Session {
             Err(Failure::Engine(error)) => match answered(error) {
                 Some(answer) => answer.code() == "23505" || is_serialization(error),
                 None => {
-                    self.doom_all();
+                    self.levels.doom_all();
                     true
                 }
             },
         };
         if let Err(failure) = &outcome {
-            let is_there = !matches!(failure, Failure::Engine(e) if answered(e).is_none());
-            if is_there {
+            if !failure.is_loss() {
                 self.send(&mut held, "ROLLBACK TO SAVEPOINT strongroom_call")
                     .await?;
             }
         }
         if !doomed {
-            flight.level = None;
+            flight.landed();
         }
         outcome.map_err(|f| f.told(Phase::Read, model))
     }
 
     async fn begin_savepoint(&self, level: LevelId, options: &BeginOptions) -> Result<LevelId> {
-        let rank = |isolation| match isolation {
-            Isolation::Default => Some(0),
-            Isolation::Snapshot => Some(1),
-            Isolation::Serializable => Some(2),
-            _ => None,
-        };
-        if rank(options.isolation).is_none_or(|asked| Some(asked) > rank(self.isolation)) {
-            return Err(Error::unsupported(
-                "a savepoint that is kept apart more strictly than its transaction",
-            ));
-        }
+        check_isolation(self.isolation, options.isolation)?;
         self.enter(level)?;
-        let mut flight = InFlight {
-            session: self,
-            level: Some(level),
-        };
+        let flight = self.levels.in_flight(level);
         let mut held = match self.connection(level).await {
             Ok(held) => held,
             Err(error) => {
-                flight.level = None;
+                flight.landed();
                 return Err(error);
             }
         };
@@ -336,12 +221,8 @@ impl Session {
             &format!("{release}SAVEPOINT {}", savepoint(depth)),
         )
         .await?;
-        flight.level = None;
-        let mut levels = self.levels();
-        let id = levels.made;
-        levels.made += 1;
-        levels.open.push(Level { id, doomed: false });
-        Ok(LevelId { depth, id })
+        flight.landed();
+        Ok(self.levels.push())
     }
 
     async fn commit(self: &Arc<Self>, level: LevelId) -> Result<()> {
@@ -357,18 +238,15 @@ impl Session {
         };
         let mut held = held;
         if level.depth > 0 {
-            let mut flight = InFlight {
-                session: self,
-                level: Some(level),
-            };
+            let flight = self.levels.in_flight(level);
             let release = format!("RELEASE SAVEPOINT {}", savepoint(level.depth));
             self.send(&mut held, &release).await?;
             held.call = false;
-            flight.level = None;
-            self.levels().open.truncate(level.depth);
+            flight.landed();
+            self.levels.release(level);
             return Ok(());
         }
-        self.levels().open.clear();
+        self.levels.release(level);
         let Some(mut lease) = held.lease.take() else {
             return Err(cancelled("the transaction is over"));
         };
@@ -393,7 +271,7 @@ impl Session {
             lease.give_back();
             return Ok(());
         };
-        if answered(&error).is_some() {
+        if is_answer(&error) {
             drop(roll_back(lease).await);
             return Err(map(error, Phase::Write, None));
         }
@@ -401,7 +279,7 @@ impl Session {
             // It wrote nothing, so nothing can be missing.
             return Ok(());
         };
-        match lease.committed(&number).await {
+        match committed(lease, &number).await {
             Some(true) => Ok(()),
             Some(false) => Err(Error::new(
                 ErrorKind::Unavailable,
@@ -413,14 +291,8 @@ impl Session {
     }
 
     async fn roll_back(&self, level: LevelId) -> Result<()> {
-        {
-            let levels = self.levels();
-            let there = levels.open.get(level.depth);
-            if there.is_some_and(|l| l.id == level.id) && levels.open.len() > level.depth + 1 {
-                return Err(savepoint_is_open());
-            }
-        }
-        if !self.pop(level) || level.depth > 0 {
+        self.levels.check_end(level)?;
+        if !self.levels.pop(level) || level.depth > 0 {
             return Ok(());
         }
         let lease = self.lease.lock().await.lease.take();
@@ -431,8 +303,12 @@ impl Session {
     }
 }
 
-fn savepoint(depth: usize) -> String {
-    format!("strongroom_{depth}")
+/// What became of the transaction of this number, whose commit was sent on this connection and
+/// not answered: `None` if the server does not tell.
+async fn committed(lease: Lease, number: &str) -> Option<bool> {
+    let server = lease.end().await?;
+    let told = tokio::time::timeout(2 * END_WAIT, server.committed(number)).await;
+    told.ok()?.ok()?
 }
 
 /// Rolls back, and gives the connection back if that worked.
@@ -448,20 +324,6 @@ async fn roll_back(mut lease: Lease) -> Result<()> {
             ErrorKind::Unavailable,
             "the server did not roll back in time: the connection was thrown away",
         )),
-    }
-}
-
-/// A call under way: one that is not carried to its end dooms its level.
-struct InFlight<'s> {
-    session: &'s Session,
-    level: Option<LevelId>,
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        if let Some(level) = self.level {
-            self.session.doom(level);
-        }
     }
 }
 
@@ -502,10 +364,10 @@ impl PostgresTransaction {
         let mut scan = TransactionScan {
             session: self.session.clone(),
             level: self.level,
-            request: scan::first_page(request),
-            state: ScanState::Closed,
+            request: pages::first_page(request),
+            place: Place::Closed,
         };
-        scan.state = ScanState::Read(scan.page().await?);
+        scan.place = Place::Read(scan.page().await?);
         Ok(Box::new(scan))
     }
 }
@@ -582,7 +444,7 @@ struct TransactionScan {
     session: Arc<Session>,
     level: LevelId,
     request: FindRequest,
-    state: ScanState,
+    place: Place,
 }
 
 impl TransactionScan {
@@ -602,28 +464,28 @@ impl TransactionScan {
 impl Scan for TransactionScan {
     async fn next(&mut self) -> Result<Vec<RawDocument>> {
         // The state comes back only with an answer, so a dropped future leaves the scan closed.
-        let page = match std::mem::replace(&mut self.state, ScanState::Closed) {
-            ScanState::Read(page) => Ok(page),
-            ScanState::Behind(start) => {
+        let page = match std::mem::replace(&mut self.place, Place::Closed) {
+            Place::Read(page) => Ok(page),
+            Place::Behind(start) => {
                 self.request.start = start;
                 self.page().await
             }
-            ScanState::Done => {
-                self.state = ScanState::Done;
+            Place::Done => {
+                self.place = Place::Done;
                 return Ok(Vec::new());
             }
-            ScanState::Closed => Err(scan::cancelled()),
+            Place::Closed => Err(pages::cancelled()),
         };
         let mut page = page.map_err(|e| {
             e.with_operation(Operation::ScanNext)
                 .with_collection(self.request.model.name().clone())
         })?;
-        self.state = ScanState::behind(&mut page);
+        self.place = Place::behind(&mut page);
         Ok(page.documents)
     }
 
     async fn close(&mut self) -> Result<()> {
-        self.state = ScanState::Closed;
+        self.place = Place::Closed;
         Ok(())
     }
 }
