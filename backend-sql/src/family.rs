@@ -163,7 +163,12 @@ macro_rules! family {
                 let operation = request.action.operation();
                 let work: Work<_> = Box::new(move |c, undo| {
                     Box::pin(async move {
-                        matching::write_matching(c, &statements, &request, undo).await
+                        let step = matching::find(c, &request).await?;
+                        if step.items.is_empty() {
+                            return Ok(step.reply(Outcomes::new()));
+                        }
+                        let bulk = bulk::bulk(c, &statements, &step.items, false, undo).await;
+                        Ok(step.reply(bulk?))
                     })
                 });
                 self.run(operation, Around::Transaction, Some(model), work, |reply| {

@@ -239,6 +239,11 @@ impl<S: Server> Lease<S> {
         }
     }
 
+    /// The server.
+    pub(crate) fn server(&self) -> &S {
+        &self.links.server
+    }
+
     /// Gives the connection back: it is idle, and in no transaction.
     pub(crate) fn give_back(mut self) {
         self.idle = true;

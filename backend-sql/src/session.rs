@@ -49,6 +49,9 @@ pub(crate) trait Engine: Server {
         sql: &str,
     ) -> impl Future<Output = Result<(), Driver>> + Send;
 
+    /// Checks that a call can be part of a transaction.
+    fn check(around: Around) -> Result<()>;
+
     /// Whether a call runs within a savepoint.
     fn needs_savepoint(around: Around) -> bool;
 
@@ -199,6 +202,7 @@ impl<E: Engine> Session<E> {
         violates: fn(&T) -> bool,
     ) -> Result<T> {
         self.enter(level)?;
+        E::check(around)?;
         let flight = self.levels.in_flight(level);
         let mut held = match self.connection(level).await {
             Ok(held) => held,

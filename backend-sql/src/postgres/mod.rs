@@ -11,14 +11,10 @@ mod statements;
 mod bulk;
 mod computed;
 mod load;
-mod matching;
 mod write;
 
-mod aggregate;
 mod explain;
-mod group;
 mod scan;
-mod search;
 
 mod schema;
 mod transaction;

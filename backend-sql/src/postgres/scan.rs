@@ -14,8 +14,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::failure::{Failure, Phase, map};
 use crate::pages::{self, Place};
+use crate::search;
 
-use super::search;
 use super::shared::Shared;
 
 /// A scan outside of transactions. It has a connection of its own, so that it keeps none from

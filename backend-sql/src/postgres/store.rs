@@ -18,12 +18,13 @@ use strongroom_core::store::{
 use crate::family::family;
 use crate::outcomes::{self, Outcomes};
 use crate::work::Around;
+use crate::{aggregate, group, matching, search};
 
 use super::bulk::at_once;
 use super::options::PostgresOptions;
 use super::scan::PostgresScan;
 use super::shared::{Shared, Work};
-use super::{aggregate, bulk, explain, group, load, matching, schema, search, transaction, write};
+use super::{bulk, explain, load, schema, transaction, write};
 
 /// Documents in a PostgreSQL database. Clones share the connections.
 ///

@@ -27,12 +27,13 @@ use crate::pool::END_WAIT;
 use crate::session::{Engine, Leaves, Session, roll_back};
 use crate::transaction::transaction;
 use crate::work::Around;
+use crate::{aggregate, group, matching, search};
 
 use super::bulk::at_once;
 use super::error::{answered, is_serialization};
 use super::login::Connector;
 use super::shared::{Lease, Shared, Work};
-use super::{aggregate, bulk, explain, group, load, matching, schema, search, write};
+use super::{bulk, explain, load, schema, write};
 
 impl Engine for Connector {
     fn begin(isolation: Isolation) -> Result<&'static str> {
@@ -48,6 +49,10 @@ impl Engine for Connector {
         // It holds names of savepoints, and no value.
         let sent = raw_sql(AssertSqlSafe(sql)).execute(connection).await;
         sent.map(drop)
+    }
+
+    fn check(_around: Around) -> Result<()> {
+        Ok(())
     }
 
     /// A statement that the server refuses would doom all of the transaction.
