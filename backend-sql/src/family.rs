@@ -11,10 +11,11 @@ macro_rules! family {
             async fn load(&self, request: LoadRequest) -> Result<Vec<Option<RawDocument>>> {
                 let statements = self.shared().statements(&request.model);
                 let model = request.model.clone();
+                let around = load::around(&request);
                 let work: Work<_> = Box::new(move |c, _| {
                     Box::pin(async move { load::load(c, &statements, &request).await })
                 });
-                self.run(Operation::Load, Around::Read, Some(model), work, |_| false)
+                self.run(Operation::Load, around, Some(model), work, |_| false)
                     .await
             }
         }

@@ -10,6 +10,7 @@
 //!
 //! - `pool`: the connections, and the end of those that were abandoned.
 //! - `family`: the trait family, for stores and transactions alike.
+//! - `session`, `transaction`: a transaction with its connection, and what a user holds of it.
 //! - `levels`: the stack of a transaction and its savepoints.
 //! - `outcomes`, `slots`: what bulks come to, item by item and document by document.
 //! - `pages`: where a scan stands.
@@ -21,7 +22,9 @@ mod levels;
 mod outcomes;
 mod pages;
 mod pool;
+mod session;
 mod slots;
+mod transaction;
 mod work;
 
 #[cfg(feature = "postgres")]

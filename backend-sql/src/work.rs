@@ -15,6 +15,13 @@ pub(crate) enum Around {
     Schema,
 }
 
+impl Around {
+    /// Whether the call may write.
+    pub(crate) fn writes(self) -> bool {
+        !matches!(self, Self::Read | Self::Snapshot)
+    }
+}
+
 /// How the transaction goes back to where the call began.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Undo {
