@@ -1,4 +1,4 @@
-//! PostgreSQL for Strongroom: [`PostgresStore`].
+//! SQL servers for Strongroom: PostgreSQL (`PostgresStore`) and MariaDB (`MariaDbStore`).
 //!
 //! A store holds a pool of bare connections. A call takes one, sends as few statements as its
 //! answer needs, and gives it back only when it knows that the connection is idle; all others are
@@ -34,8 +34,12 @@ mod slots;
 mod transaction;
 mod work;
 
+#[cfg(feature = "mariadb")]
+mod mariadb;
 #[cfg(feature = "postgres")]
 mod postgres;
 
+#[cfg(feature = "mariadb")]
+pub use mariadb::{MariaDbLogin, MariaDbOptions, MariaDbStore};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresLogin, PostgresOptions, PostgresStore};
