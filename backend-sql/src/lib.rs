@@ -5,7 +5,7 @@
 //! thrown away and ended at the server.
 //!
 //! Each server has a folder: `options` and `login`, `store`, `statements`, `write`, `bulk`, `load`,
-//! `schema`, `transaction`, `scan`, in reading order. What does not depend on the server is
+//! `schema`, `transaction`, in reading order. What does not depend on the server is
 //! beside the folders:
 //!
 //! - `pool`: the connections, and the end of those that were abandoned.
@@ -15,7 +15,7 @@
 //! - `outcomes`, `slots`: what bulks come to, item by item and document by document.
 //! - `ask`: questions and the rows that answer them; `search`, `aggregate`, `group`, `matching`: what
 //!   is asked.
-//! - `pages`: where a scan stands.
+//! - `scan`, `pages`: scans outside of transactions, and where a scan stands.
 //! - `failure`, `work`: why a call fails, and what it needs around it.
 
 mod aggregate;
@@ -28,6 +28,7 @@ mod matching;
 mod outcomes;
 mod pages;
 mod pool;
+mod scan;
 mod search;
 mod session;
 mod slots;

@@ -14,7 +14,6 @@ mod load;
 mod write;
 
 mod explain;
-mod scan;
 
 mod schema;
 mod transaction;

@@ -186,6 +186,14 @@ pub(crate) fn scalar(row: &MySqlRow, column: usize, of: Of) -> Result<Option<Sca
     }))
 }
 
+/// A value of a plan, to be shown; `None` for `NULL`.
+pub(crate) fn shown(row: &MySqlRow, column: usize) -> Result<Option<String>, Failure> {
+    Ok(scalar(row, column, Of::Function)?.map(|value| match value {
+        Scalar::Text(text) => text.to_string(),
+        other => format!("{other:?}"),
+    }))
+}
+
 /// The server has no infinity.
 fn float(stored: f64) -> f64 {
     if stored.abs() >= INFINITE {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use sqlx_core::Error as Driver;
 use sqlx_core::connection::Connection;
 use sqlx_core::query::query;
 use sqlx_core::query_scalar::query_scalar;
@@ -13,9 +14,11 @@ use strongroom_core::model::WriteId;
 
 use crate::failure::Failure;
 use crate::pool::{END_WAIT, Server};
+use crate::scan::Scanned;
 
 use super::error::answered;
 use super::login::Connector;
+use super::shared::SNAPSHOT;
 
 /// The server answers that there is no such process.
 const NO_SUCH_PROCESS: u16 = 1094;
@@ -74,5 +77,13 @@ impl Connector {
             .await?;
         connection.close().await?;
         Ok(!found.is_empty())
+    }
+}
+
+impl Scanned for Connector {
+    const SNAPSHOT: &'static str = SNAPSHOT;
+
+    async fn close(connection: MySqlConnection) -> Result<(), Driver> {
+        connection.close().await
     }
 }

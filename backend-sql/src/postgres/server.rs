@@ -1,5 +1,6 @@
 //! The server's side of a connection.
 
+use sqlx_core::Error as Driver;
 use sqlx_core::connection::Connection;
 use sqlx_core::query::query;
 use sqlx_core::query_scalar::query_scalar;
@@ -7,6 +8,7 @@ use sqlx_postgres::{PgConnection, Postgres};
 
 use crate::failure::Failure;
 use crate::pool::{END_WAIT, Server};
+use crate::scan::Scanned;
 
 use super::login::Connector;
 
@@ -49,5 +51,13 @@ impl Connector {
             Some("aborted") => Some(false),
             _ => None,
         })
+    }
+}
+
+impl Scanned for Connector {
+    const SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+    async fn close(connection: PgConnection) -> Result<(), Driver> {
+        connection.close().await
     }
 }
