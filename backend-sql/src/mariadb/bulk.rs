@@ -167,7 +167,7 @@ async fn overwrite(
         }
         if let Some((last, _)) = part.last() {
             for _ in part.len()..Sized::size(part.len()) {
-                query = at_once::bind(query, 0, last.write_id, 0, "", last.key);
+                query = at_once::bind(query, 0, last.write_id, 0, at_once::PADDING, last.key);
             }
         }
         query.execute(&mut *connection).await?;

@@ -51,6 +51,9 @@ pub(crate) fn around(items: &[BulkItem]) -> Around {
     }
 }
 
+/// The body of a repetition. Generated columns are made of it, though it is not written.
+pub(super) const PADDING: &str = "{}";
+
 /// A number that no other batch has.
 fn token() -> i64 {
     let [a, b, c, d, e, f, g, h, ..] = *WriteId::random().as_bytes();
@@ -153,7 +156,7 @@ async fn send<'i>(
     if let Some(last) = last {
         // The last document again, which is there by then, at a version that it does not have.
         for _ in number..Sized::size(number) {
-            query = bind(query, i64::MAX, last.write_id, padding, "", last.key);
+            query = bind(query, i64::MAX, last.write_id, padding, PADDING, last.key);
         }
     }
     let rows = query.fetch_all(connection).await?;

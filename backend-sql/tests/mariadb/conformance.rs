@@ -1,15 +1,4 @@
-//! The conformance suite on a real MariaDB.
-
-#![cfg(feature = "mariadb")]
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "tests end by panicking; outside of a test function the lints do not know one"
-)]
-
-#[allow(unreachable_pub, dead_code, reason = "shared by test programs")]
-#[path = "support/mariadb.rs"]
-mod support;
+//! The conformance suite.
 
 use std::sync::Arc;
 
@@ -18,8 +7,8 @@ use strongroom_core::model::{FieldPath, Scalar};
 use strongroom_core::query::Native;
 use strongroom_core::store::Store;
 
-/// Functions of this server's do not know of which types their arguments are, so it cannot have
-/// the suite's.
+use crate::support;
+
 struct MariaDb;
 
 impl Setup for MariaDb {
