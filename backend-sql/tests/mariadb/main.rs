@@ -11,6 +11,8 @@ mod connections;
 #[path = "../cases/cuts.rs"]
 mod cuts;
 mod limits;
+#[path = "../cases/logins.rs"]
+mod logins;
 #[path = "../support/proxy.rs"]
 #[allow(unreachable_pub, reason = "shared by test programs")]
 mod proxy;

@@ -12,16 +12,19 @@ use strongroom_core::model::{Body, Expected, Key, Model, Version, WriteId};
 use strongroom_core::store::{
     BulkItem, BulkRequest, EnsureRequest, Load, LoadRequest, SaveRequest, Schema, Store, Write,
 };
-use strongroom_sqlx::{MariaDbOptions, MariaDbStore};
+use strongroom_sqlx::{MariaDbLogin, MariaDbOptions, MariaDbStore};
 
 pub use crate::proxy::{At, Cut, Proxy};
 
 /// The options and the store of this server.
 pub type Options = MariaDbOptions;
 pub type SqlStore = MariaDbStore;
+pub type Login = MariaDbLogin;
 
 /// What the server is called.
 pub const ENGINE: &str = "mariadb";
+/// What asks in a URL for TLS that may be left out unnoticed.
+pub const UNSAFE_TLS: &str = "ssl-mode=preferred";
 /// A condition that the server refuses when it looks at a document.
 pub const WRONG: &str = "(SELECT 1 UNION SELECT 2) = 1";
 
@@ -40,6 +43,36 @@ pub fn url() -> String {
 /// How the tests speak to the server.
 pub fn options() -> MariaDbOptions {
     MariaDbOptions::from_url(&url()).unwrap()
+}
+
+/// Where the server is, and who may use it.
+pub struct Place {
+    pub scheme: &'static str,
+    pub user: String,
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+}
+
+/// Where a user is let in by this password, and by no other.
+pub async fn place_for(password: &str) -> Place {
+    let user = "strongroom-canary";
+    let made = AssertSqlSafe(format!(
+        "CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}'; \
+         GRANT ALL ON *.* TO '{user}'@'%'"
+    ));
+    raw_sql(made)
+        .execute(&mut connection().await)
+        .await
+        .unwrap();
+    let server: MySqlConnectOptions = url().parse().unwrap();
+    Place {
+        scheme: "mariadb",
+        user: user.to_owned(),
+        host: server.get_host().to_owned(),
+        port: server.get_port(),
+        database: server.get_database().unwrap_or("test").to_owned(),
+    }
 }
 
 /// A store on the server.

@@ -16,7 +16,7 @@ use strongroom_core::model::{Body, Expected, Key, Model, Version, WriteId};
 use strongroom_core::store::{
     BulkItem, BulkRequest, EnsureRequest, Load, LoadRequest, SaveRequest, Schema, Store, Write,
 };
-use strongroom_sqlx::{PostgresOptions, PostgresStore};
+use strongroom_sqlx::{PostgresLogin, PostgresOptions, PostgresStore};
 
 pub mod proxy;
 
@@ -36,15 +36,39 @@ pub fn url() -> String {
 /// The options and the store of this server.
 pub type Options = PostgresOptions;
 pub type SqlStore = PostgresStore;
+pub type Login = PostgresLogin;
 
 /// What the server is called.
 pub const ENGINE: &str = "postgresql";
+/// What asks in a URL for TLS that may be left out unnoticed.
+pub const UNSAFE_TLS: &str = "sslmode=prefer";
 /// A condition that the server refuses when it looks at a document.
 pub const WRONG: &str = "1 / (1 - 1) = 1";
 
 /// How the tests speak to the server.
 pub fn options() -> PostgresOptions {
     PostgresOptions::from_url(&url()).unwrap()
+}
+
+/// Where the server is, and who may use it.
+pub struct Place {
+    pub scheme: &'static str,
+    pub user: String,
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+}
+
+/// Where a user is let in by this password: a server that trusts its users does not look at it.
+pub async fn place_for(_password: &str) -> Place {
+    let server: PgConnectOptions = url().parse().unwrap();
+    Place {
+        scheme: "postgres",
+        user: server.get_username().to_owned(),
+        host: server.get_host().to_owned(),
+        port: server.get_port(),
+        database: server.get_database().unwrap_or("postgres").to_owned(),
+    }
 }
 
 /// A store on the server.
