@@ -41,16 +41,11 @@ fn url_of(variable: &str, product: &str) -> String {
     })
 }
 
-/// That a field has a value, in the engine's own words: text by its key, numbers by themselves.
+/// That an outermost field has a value, in the engine's own words.
 pub fn native(engine: &str, field: &FieldPath, value: &Scalar) -> Native {
-    let part = if matches!(value, Scalar::Text(_)) {
-        "f"
-    } else {
-        "x"
-    };
     Native {
         engine: engine.to_owned(),
-        condition: json!({"term": {format!("{part}.{field}"): Value::from(value)}}).to_string(),
+        condition: json!({"term": {format!("body.{field}"): Value::from(value)}}).to_string(),
         values: Vec::new(),
     }
 }
