@@ -438,7 +438,7 @@ async fn the_engine_takes_filters_as_deep_as_they_are_let_through() {
             }
         }
     }
-    assert_eq!(refused, Some(29));
+    assert_eq!(refused, Some(28));
     store.drop_collection(model.name().clone()).await.unwrap();
 }
 
