@@ -260,11 +260,15 @@ fn range(
     if !number::is_number(kind) {
         return Ok(by_key(Part::Values));
     }
-    let (lower, upper) = (
+    let is_told = number::is_told_by_floor(kind, lower, upper);
+    let bounds = compare(
         number::bound(kind, lower, true),
         number::bound(kind, upper, false),
     );
-    let exact = json!({"range": {values: compare(lower, upper)}});
+    let exact = json!({"range": {values: bounds}});
+    if is_told {
+        return Ok(exact);
+    }
     Ok(numbers(field, place, Some(exact), by_key(Part::Keys)))
 }
 
@@ -375,6 +379,9 @@ mod tests {
 
     #[test]
     fn ranges() {
+        // What is held of a number is on the same side of these bounds as the number.
+        let range = Filter::range("n", Bound::Included(1.into()), Bound::Excluded(5.into()));
+        check(range, r#"{"range":{"body.n":{"gte":1,"lt":5}}}"#);
         check_numbers(
             Filter::gt("n", 1),
             "n",

@@ -134,6 +134,23 @@ pub(super) fn bound(kind: Kind, bound: &Bound<Scalar>, is_lower: bool) -> Bound<
     }
 }
 
+/// Whether numbers are within these bounds if and only if what is held of them is: one that is not
+/// exact is held as the one below it, and there is no bound between the two.
+pub(super) fn is_told_by_floor(kind: Kind, lower: &Bound<Scalar>, upper: &Bound<Scalar>) -> bool {
+    let is_exact = |value| floor(kind, value).is_some_and(|floor| floor.is_exact);
+    let by_lower = match lower {
+        Bound::Unbounded => true,
+        Bound::Included(value) => is_exact(value),
+        Bound::Excluded(_) => false,
+    };
+    let by_upper = match upper {
+        Bound::Unbounded => true,
+        Bound::Excluded(value) => is_exact(value),
+        Bound::Included(_) => false,
+    };
+    by_lower && by_upper
+}
+
 /// What the engine tells as the place of a document without a value, in the direction of a sort
 /// that puts it last or first: the number beyond all others.
 pub(super) fn missing(kind: Kind, is_high: bool) -> Value {
