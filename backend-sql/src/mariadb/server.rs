@@ -45,7 +45,9 @@ impl Server for Connector {
         let kill = AssertSqlSafe(format!("KILL CONNECTION {process}"));
         match raw_sql(kill).execute(&mut connection).await {
             Err(error) if answered(&error).is_some_and(|e| e.number() == NO_SUCH_PROCESS) => {}
-            killed => drop(killed?),
+            killed => {
+                killed?;
+            }
         }
         let deadline = Instant::now() + END_WAIT;
         loop {

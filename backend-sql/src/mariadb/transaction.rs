@@ -140,7 +140,7 @@ const KEPT: u64 = 60 * 60 * 1_000;
 /// this; `false` if the connection broke.
 async fn prune(lease: &mut Lease) -> bool {
     let before = lease.server().commits.fetch_add(1, Ordering::Relaxed);
-    if before % PRUNE_EVERY != 0 {
+    if !before.is_multiple_of(PRUNE_EVERY) {
         return true;
     }
     let sql =
