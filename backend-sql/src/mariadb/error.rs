@@ -76,7 +76,7 @@ pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
             ErrorKind::Unavailable
         }
         // What a value leads to, or what a function says.
-        1139 | 1264 | 1366 | 1406 | 1411 | 1582 | 1644 | 1690 => ErrorKind::Invalid,
+        1139 | 1242 | 1264 | 1366 | 1406 | 1411 | 1582 | 1644 | 1690 => ErrorKind::Invalid,
         _ => match answer.code() {
             Some(state) if state.starts_with("22") || state.starts_with("45") => ErrorKind::Invalid,
             Some(state) if state.starts_with("28") => ErrorKind::Unauthorized,

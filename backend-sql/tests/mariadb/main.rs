@@ -6,4 +6,17 @@
 )]
 
 mod conformance;
+#[path = "../cases/connections.rs"]
+mod connections;
+#[path = "../cases/cuts.rs"]
+mod cuts;
+mod limits;
+#[path = "../cases/logins.rs"]
+mod logins;
+#[path = "../support/proxy.rs"]
+#[allow(unreachable_pub, reason = "shared by test programs")]
+mod proxy;
+#[allow(unreachable_pub, dead_code, reason = "shared by the modules")]
 mod support;
+#[path = "../cases/traps.rs"]
+mod traps;
