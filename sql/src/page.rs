@@ -63,11 +63,18 @@ pub fn find(dialect: &dyn Dialect, request: &FindRequest) -> Result<Statement> {
             page.range(&mut sql, range)?;
             page.order_by(&mut sql, range);
         }
-        (range, Some(next)) => {
-            sql.text("SELECT d.* FROM (");
+        (range, Some(next)) if page.apart => {
+            // The parts come one after the other, each in its order: no rows are gathered to be
+            // ordered once more.
             page.part(&mut sql, range)?;
             sql.text(" UNION ALL ");
             page.part(&mut sql, next)?;
+        }
+        (range, Some(next)) => {
+            sql.text("SELECT d.* FROM (");
+            page.range(&mut sql, range)?;
+            sql.text(" UNION ALL ");
+            page.range(&mut sql, next)?;
             sql.text(") AS ").text(DOCUMENT);
             order_by(&mut sql, &keys);
         }
@@ -299,11 +306,8 @@ struct PageQuery<'p> {
 }
 
 impl PageQuery<'_> {
-    /// Writes the query of a range that is one of two.
+    /// Writes the query of as much of a range as the page may take.
     fn part(&self, sql: &mut Writer<'_>, range: Range) -> Result<()> {
-        if !self.apart {
-            return self.range(sql, range);
-        }
         sql.text("(");
         self.range(sql, range)?;
         self.order_by(sql, range);

@@ -12,9 +12,11 @@ mod conformance;
 mod connections;
 #[path = "../cases/cuts.rs"]
 mod cuts;
+mod functions;
 mod limits;
 #[path = "../cases/logins.rs"]
 mod logins;
+mod plans;
 #[path = "../support/proxy.rs"]
 #[allow(unreachable_pub, reason = "shared by test programs")]
 mod proxy;
@@ -22,3 +24,4 @@ mod proxy;
 mod support;
 #[path = "../cases/traps.rs"]
 mod traps;
+mod values;

@@ -1,0 +1,92 @@
+//! Which indexes the server looks into.
+
+use std::sync::Arc;
+
+use sqlx_core::connection::ConnectOptions;
+use sqlx_core::raw_sql::raw_sql;
+use sqlx_core::sql_str::AssertSqlSafe;
+use sqlx_mysql::MySqlConnectOptions;
+use strongroom_core::model::{
+    Body, Expected, FieldDeclaration, FieldPath, Key, Kind, Model, WriteId,
+};
+use strongroom_core::query::{Filter, Sort};
+use strongroom_core::store::{
+    Bulk, BulkRequest, EnsureRequest, ExplainRequest, FindRequest, PageStart, Schema, Search, Write,
+};
+use strongroom_sql::mariadb::short_name;
+use strongroom_sqlx::MariaDbStore;
+
+use crate::support;
+
+async fn plan(store: &MariaDbStore, find: FindRequest) -> String {
+    let explained = store.explain(ExplainRequest::Find(find)).await.unwrap();
+    explained.to_string()
+}
+
+#[tokio::test]
+async fn indexed_fields_are_looked_up_in_their_indexes() {
+    let store = support::store().await;
+    // So long that the server knows the indexes by shorter names.
+    let name = format!("plans-{}-{}", WriteId::random(), "x".repeat(40));
+    let path = |text: &str| text.parse::<FieldPath>().unwrap();
+    let mut builder = Model::builder(name);
+    for (name, kind) in [
+        ("k", Kind::Keyword),
+        ("o.n", Kind::Integer),
+        ("x", Kind::Float),
+        ("at", Kind::Timestamp),
+    ] {
+        builder = builder.field(FieldDeclaration::new(path(name), kind).indexed());
+    }
+    let model: Arc<Model> = builder.build().unwrap();
+    store
+        .ensure(EnsureRequest::new(model.clone()))
+        .await
+        .unwrap();
+    let items = (0..4_000).map(|n| {
+        let body = format!(r#"{{"k":"k{n}","o":{{"n":{n}}},"x":{n}.5,"at":{n}}}"#);
+        let key = Key::new(format!("id{n}")).unwrap();
+        Write::put(key, Body::parse(body).unwrap(), Expected::Absent).into()
+    });
+    let bulk = BulkRequest::new(model.clone(), items.collect());
+    assert!(store.bulk(bulk).await.unwrap().is_ok());
+    // The server counts by itself as well, but later.
+    let options: MySqlConnectOptions = support::url().parse().unwrap();
+    let mut connection = options.connect().await.unwrap();
+    let analyze = format!("ANALYZE TABLE `{}`", short_name(model.name().as_str()));
+    raw_sql(AssertSqlSafe(analyze))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    for filter in [
+        Filter::eq("k", "k7").unwrap(),
+        Filter::is_in("o.n", [7, 8]).unwrap(),
+        Filter::eq("x", 7.5).unwrap(),
+        Filter::gt("at", 3_990).unwrap(),
+        Filter::prefix("k", "k39").unwrap(),
+    ] {
+        let plan = plan(&store, FindRequest::new(model.clone(), filter.clone())).await;
+        assert!(
+            plan.contains(":i:") || plan.contains('~'),
+            "{filter:?}: {plan}"
+        );
+        assert!(!plan.contains("type: ALL"), "{filter:?}: {plan}");
+    }
+    for start in [PageStart::First, PageStart::Last] {
+        let mut page = FindRequest::new(model.clone(), Filter::all());
+        page.sort = vec![Sort::ascending(path("k"))];
+        if start == PageStart::First {
+            let found = store.find(page.clone()).await.unwrap();
+            page.start = found.next.into();
+            assert_ne!(page.start, PageStart::First);
+        }
+        let plan = plan(&store, page).await;
+        // Backwards the ids would be in another order than in the index.
+        if start == PageStart::First {
+            assert!(!plan.contains("filesort"), "{plan}");
+            assert!(!plan.contains("type: ALL"), "{plan}");
+        }
+        assert!(!plan.contains("temporary"), "{plan}");
+    }
+    assert!(store.drop_collection(model.name().clone()).await.unwrap());
+}
