@@ -22,9 +22,11 @@ use crate::param::{Param, Writer};
 
 mod calls;
 mod dates;
+mod stamps;
 mod text;
 
 pub use calls::evaluate;
+pub use stamps::{NOW, stamped, stamps_of};
 pub use text::{PREPARE, load_text, store_text};
 
 /// Most values of one statement, by the protocol.

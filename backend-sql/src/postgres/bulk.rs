@@ -12,11 +12,14 @@ pub(crate) mod at_once;
 
 use std::collections::BTreeMap;
 
+use sqlx_core::query::query;
 use sqlx_core::raw_sql::raw_sql;
+use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_postgres::PgConnection;
 use strongroom_core::error::{Error, ErrorKind, Result};
-use strongroom_core::model::{Body, Key, Version, WriteId};
-use strongroom_core::store::{Action, BulkItem, Intent, Receipt};
+use strongroom_core::model::{Body, Key, Timestamp, Version, WriteId};
+use strongroom_core::store::{Action, BulkItem, Intent, Receipt, Stamps};
+use strongroom_sql::postgres::NOW;
 
 use super::body;
 use super::error::{Failure, Phase, answered, is_serialization};
@@ -194,11 +197,14 @@ async fn together(
     items: &[BulkItem],
     atomic: bool,
 ) -> Result<Option<Outcomes>, Failure> {
-    let mut slots = lock(connection, statements, items).await?;
-    read_for_patches(connection, statements, items, &mut slots).await?;
+    let (mut slots, mut now) = lock(connection, statements, items).await?;
+    read_bodies(connection, statements, items, &mut slots).await?;
+    if now.is_none() && items.iter().any(|item| is_stamped(statements, item)) {
+        now = Some(server_time(connection).await?);
+    }
     let mut outcomes: Outcomes = Vec::with_capacity(items.len());
     for item in items {
-        outcomes.push(decide(statements, item, &mut slots));
+        outcomes.push(decide(statements, item, &mut slots, now));
     }
     if atomic && outcomes.iter().any(Result::is_err) {
         return Ok(Some(all_undone(outcomes)));
@@ -235,12 +241,13 @@ async fn together(
     Ok(Some(outcomes))
 }
 
-/// Locks the documents of all items that are there.
+/// Locks the documents of all items that are there, and tells the server's time, if any is.
 async fn lock<'i>(
     connection: &mut PgConnection,
     statements: &Statements,
     items: &'i [BulkItem],
-) -> Result<BTreeMap<&'i Key, Slot>, Failure> {
+) -> Result<(BTreeMap<&'i Key, Slot>, Option<Timestamp>), Failure> {
+    let mut now = None;
     let mut slots: BTreeMap<&Key, Slot> = BTreeMap::new();
     for item in items {
         if statements.model.check_key(item.key()).is_ok() {
@@ -255,22 +262,35 @@ async fn lock<'i>(
         };
         slot.before = Some(row::version(&found, next)?);
         slot.now = slot.before;
+        now = now.max(Some(row::time(&found, next + 1)?));
     }
-    Ok(slots)
+    Ok((slots, now))
 }
 
-/// Reads the bodies that patches are applied to.
-async fn read_for_patches<'i>(
+/// The server's time, for documents that are all new.
+async fn server_time(connection: &mut PgConnection) -> Result<Timestamp, Failure> {
+    let asked = query(AssertSqlSafe(format!("SELECT {NOW}")));
+    row::time(&asked.fetch_one(connection).await?, 0)
+}
+
+fn is_stamped(statements: &Statements, item: &BulkItem) -> bool {
+    matches!(item, BulkItem::Write(write) if write.sets_stamps(&statements.model))
+}
+
+/// Reads the bodies that patches are applied to, or whose time of creation is kept.
+async fn read_bodies<'i>(
     connection: &mut PgConnection,
     statements: &Statements,
     items: &'i [BulkItem],
     slots: &mut BTreeMap<&'i Key, Slot>,
 ) -> Result<(), Failure> {
-    let patched = items.iter().filter_map(|item| match item {
+    let created = statements.model.created().is_some();
+    let read = items.iter().filter_map(|item| match item {
         BulkItem::Write(write) if matches!(write.action, Action::Patch(_)) => Some(&write.key),
+        item if created && is_stamped(statements, item) => Some(item.key()),
         _ => None,
     });
-    let keys: Vec<_> = patched
+    let keys: Vec<_> = read
         .filter(|key| slots.get(key).is_some_and(|slot| slot.before.is_some()))
         .collect();
     if keys.is_empty() {
@@ -290,6 +310,7 @@ fn decide(
     statements: &Statements,
     item: &BulkItem,
     slots: &mut BTreeMap<&Key, Slot>,
+    time: Option<Timestamp>,
 ) -> Result<Receipt> {
     let key = item.key();
     statements.model.check_key(key)?;
@@ -316,10 +337,15 @@ fn decide(
         Some(version) => version.next()?,
         None => Version::created(),
     };
+    let before = slot.body.as_ref().filter(|_| slot.now.is_some());
+    let (body, stamps) = match time {
+        Some(time) => write.stamp(&statements.model, body, before, time)?,
+        None => (body, Stamps::default()),
+    };
     slot.now = Some(version);
     slot.body = Some(body);
     slot.write_id = Some(write.write_id);
-    Ok(Receipt::written(effect, version))
+    Ok(Receipt::written(effect, version).with_stamps(stamps))
 }
 
 /// Documents that one statement writes.

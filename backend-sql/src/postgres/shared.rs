@@ -8,7 +8,7 @@ use sqlx_core::raw_sql::raw_sql;
 use sqlx_postgres::PgConnection;
 use strongroom_core::error::Result;
 use strongroom_core::model::{CollectionName, Model};
-use strongroom_core::store::Capabilities;
+use strongroom_core::store::{Capabilities, Stamping};
 use tokio::sync::Semaphore;
 
 use super::bulk::Undo;
@@ -68,6 +68,7 @@ impl Shared {
         capabilities.matching_writes = true;
         capabilities.gains_by_coalescing = true;
         capabilities.durable = true;
+        capabilities.stamping = Stamping::Store;
         Ok(Self {
             links: Links::new(&options)?,
             options,
