@@ -9,50 +9,14 @@ use sqlx_core::raw_sql::raw_sql;
 use sqlx_postgres::PgConnection;
 use strongroom_core::error::{Error, ErrorKind, Operation, Result};
 use strongroom_core::model::RawDocument;
-use strongroom_core::store::{FindRequest, Page, PageStart, Scan, ScanRequest};
+use strongroom_core::store::{FindRequest, Page, Scan, ScanRequest};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::error::{Failure, Phase, map};
-use super::search;
+use crate::failure::{Failure, Phase, map};
+use crate::pages::{self, Place};
+use crate::search;
+
 use super::shared::Shared;
-
-/// The question whose pages a scan's pieces are.
-pub(crate) fn first_page(request: ScanRequest) -> FindRequest {
-    let mut find = FindRequest::new(request.model, request.filter);
-    find.sort = request.sort;
-    find.source = request.source;
-    find.routing = request.routing;
-    find.limit = request.batch;
-    find
-}
-
-/// Where a scan stands.
-#[derive(Debug)]
-pub(crate) enum State {
-    /// The next piece, read already.
-    Read(Page),
-    Behind(PageStart),
-    Done,
-    Closed,
-}
-
-impl State {
-    /// Where the scan stands behind a page.
-    pub(crate) fn behind(page: &mut Page) -> Self {
-        match page.next.take() {
-            Some(cursor) => Self::Behind(PageStart::After(cursor)),
-            None => Self::Done,
-        }
-    }
-}
-
-#[cold]
-pub(crate) fn cancelled() -> Error {
-    Error::new(
-        ErrorKind::Cancelled,
-        "the scan is closed, or an earlier call of it failed",
-    )
-}
 
 /// A scan outside of transactions. It has a connection of its own, so that it keeps none from
 /// other calls; dropping it closes that connection.
@@ -60,7 +24,7 @@ pub(crate) struct PostgresScan {
     shared: Arc<Shared>,
     connection: Option<PgConnection>,
     request: FindRequest,
-    state: State,
+    place: Place,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -82,7 +46,7 @@ impl PostgresScan {
             .clone()
             .try_acquire_owned()
             .map_err(|_| Error::new(ErrorKind::Contended, "too many scans are open"))?;
-        let request = first_page(request);
+        let request = pages::first_page(request);
         let failed = |e| map(e, Phase::Read, Some(&request.model));
         let opened = shared.links.open().await;
         let mut connection = opened.map_err(|f| f.told(Phase::Read, None))?;
@@ -96,7 +60,7 @@ impl PostgresScan {
             shared: shared.clone(),
             connection: Some(connection),
             request,
-            state: State::Read(page),
+            place: Place::Read(page),
             _permit: permit,
         })
     }
@@ -104,7 +68,7 @@ impl PostgresScan {
     async fn page(&mut self) -> Result<Page, Failure> {
         self.shared.links.check_open()?;
         let Some(connection) = &mut self.connection else {
-            return Err(cancelled().into());
+            return Err(pages::cancelled().into());
         };
         search::find(connection, &self.request).await
     }
@@ -115,17 +79,17 @@ impl PostgresScan {
 impl Scan for PostgresScan {
     async fn next(&mut self) -> Result<Vec<RawDocument>> {
         // The state comes back only with an answer, so a dropped future leaves the scan closed.
-        let page = match std::mem::replace(&mut self.state, State::Closed) {
-            State::Read(page) => Ok(page),
-            State::Behind(start) => {
+        let page = match std::mem::replace(&mut self.place, Place::Closed) {
+            Place::Read(page) => Ok(page),
+            Place::Behind(start) => {
                 self.request.start = start;
                 self.page().await
             }
-            State::Done => {
-                self.state = State::Done;
+            Place::Done => {
+                self.place = Place::Done;
                 return Ok(Vec::new());
             }
-            State::Closed => Err(cancelled().into()),
+            Place::Closed => Err(pages::cancelled().into()),
         };
         let mut page = page.map_err(|failure| {
             self.connection = None;
@@ -134,15 +98,15 @@ impl Scan for PostgresScan {
                 .with_operation(Operation::ScanNext)
                 .with_collection(self.request.model.name().clone())
         })?;
-        self.state = State::behind(&mut page);
-        if matches!(self.state, State::Done) {
+        self.place = Place::behind(&mut page);
+        if matches!(self.place, Place::Done) {
             self.connection = None;
         }
         Ok(page.documents)
     }
 
     async fn close(&mut self) -> Result<()> {
-        self.state = State::Closed;
+        self.place = Place::Closed;
         if let Some(connection) = self.connection.take() {
             connection
                 .close()

@@ -15,12 +15,16 @@ use strongroom_core::store::{
     Transact, Transaction,
 };
 
+use crate::family::family;
+use crate::outcomes::{self, Outcomes};
+use crate::work::Around;
+use crate::{aggregate, group, matching, search};
+
 use super::bulk::at_once;
-use super::family::family;
 use super::options::PostgresOptions;
 use super::scan::PostgresScan;
-use super::shared::{Around, Shared, Work};
-use super::{aggregate, bulk, explain, group, load, matching, schema, search, transaction, write};
+use super::shared::{Shared, Work};
+use super::{bulk, explain, load, schema, transaction, write};
 
 /// Documents in a PostgreSQL database. Clones share the connections.
 ///
