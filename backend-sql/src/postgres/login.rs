@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use sqlx_core::connection::ConnectOptions;
-use sqlx_postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx_postgres::{PgConnectOptions, PgSslMode};
 use strongroom_core::error::Result;
 
 use crate::failure::Failure;
+
+use super::connection::Connection;
 
 /// What one connection is opened with where it differs from the options: a password that changes,
 /// or the place where a connector of a cloud listens.
@@ -117,11 +119,13 @@ pub(crate) struct Connector {
     /// Whether TLS goes by where the server is.
     pub(crate) tls_by_host: bool,
     pub(crate) log_in: Option<Arc<LogIn>>,
+    /// Behind a pooler: what every transaction begins with.
+    pub(crate) settings: Option<Arc<str>>,
 }
 
 impl Connector {
     /// Opens a connection.
-    pub(crate) async fn connect(&self) -> Result<PgConnection, Failure> {
+    pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
         let mut connect = self.connect.clone();
         if let Some(log_in) = &self.log_in {
             connect = log_in().await?.onto(connect);
@@ -129,7 +133,8 @@ impl Connector {
         if self.tls_by_host {
             connect = tls_by_host(connect);
         }
-        Ok(connect.connect().await?)
+        let driver = connect.connect().await?;
+        Ok(Connection::new(driver, self.settings.clone()))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx_core::row::Row;
 use sqlx_core::type_info::TypeInfo;
 use sqlx_core::value::ValueRef;
-use sqlx_postgres::{PgArguments, PgConnection, PgRow, Postgres};
+use sqlx_postgres::{PgArguments, PgRow, Postgres};
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{Key, RawDocument, Scalar, Timestamp, Version, WriteId};
 use strongroom_core::store::Stamps;
@@ -14,6 +14,7 @@ use strongroom_sql::postgres::{load_text, store_text};
 use strongroom_sql::{Dialect, Param, Statement};
 
 use super::body;
+use super::connection::Connection;
 use crate::ask::Ask;
 use crate::failure::Failure;
 
@@ -206,7 +207,7 @@ fn numeric(bytes: &[u8]) -> Option<Scalar> {
     text.parse().ok().map(Scalar::Float)
 }
 
-impl Ask for PgConnection {
+impl Ask for Connection {
     type Row = PgRow;
 
     fn dialect() -> &'static dyn Dialect {

@@ -4,9 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx_core::connection::Connection;
-use sqlx_core::raw_sql::raw_sql;
-use sqlx_postgres::PgConnection;
 use strongroom_core::error::{Error, ErrorKind, Operation, Result};
 use strongroom_core::model::RawDocument;
 use strongroom_core::store::{FindRequest, Page, Scan, ScanRequest};
@@ -16,13 +13,14 @@ use crate::failure::{Failure, Phase, map};
 use crate::pages::{self, Place};
 use crate::search;
 
+use super::connection::Connection;
 use super::shared::Shared;
 
 /// A scan outside of transactions. It has a connection of its own, so that it keeps none from
 /// other calls; dropping it closes that connection.
 pub(crate) struct PostgresScan {
     shared: Arc<Shared>,
-    connection: Option<PgConnection>,
+    connection: Option<Connection>,
     request: FindRequest,
     place: Place,
     _permit: OwnedSemaphorePermit,
@@ -50,10 +48,8 @@ impl PostgresScan {
         let failed = |e| map(e, Phase::Read, Some(&request.model));
         let opened = shared.links.open().await;
         let mut connection = opened.map_err(|f| f.told(Phase::Read, None))?;
-        raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .execute(&mut connection)
-            .await
-            .map_err(failed)?;
+        let begun = connection.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "");
+        begun.await.map_err(failed)?;
         let page = search::find(&mut connection, &request).await;
         let page = page.map_err(|f| f.told(Phase::Read, Some(&request.model)))?;
         Ok(Self {

@@ -10,7 +10,7 @@ use sqlx_core::query::query;
 use sqlx_core::query_scalar::query_scalar;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::sql_str::AssertSqlSafe;
-use sqlx_postgres::{PgConnection, Postgres as Driver};
+use sqlx_postgres::Postgres as Driver;
 use strongroom_core::error::{Error, ErrorKind, Result};
 use strongroom_core::model::{CollectionName, Model};
 use strongroom_core::store::{CollectionDescription, EnsureReport, ServerInfo};
@@ -18,6 +18,8 @@ use strongroom_sql::postgres::{PREPARE, short_name};
 use strongroom_sql::{Dialect, Postgres};
 
 use crate::failure::Failure;
+
+use super::connection::Connection;
 
 /// The layout of tables and functions that this version writes and reads.
 const FORMAT: i32 = 1;
@@ -28,8 +30,24 @@ const IS_PREPARED: &str = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = '
      AND relnamespace = current_schema()::regnamespace)";
 
 /// Makes the store's own tables and functions where they are not there, within a transaction.
-pub(crate) async fn prepare(connection: &mut PgConnection) -> Result<(), Failure> {
+/// They are made in this schema, if one is named, and that with them.
+pub(crate) async fn prepare(
+    connection: &mut Connection,
+    schema: Option<&str>,
+) -> Result<(), Failure> {
     lock(connection).await?;
+    if let Some(schema) = schema {
+        let there = query_scalar::<Driver, bool>(
+            "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)",
+        );
+        // One that may use a schema need not be one that may make some.
+        if !there.bind(schema).fetch_one(&mut *connection).await? {
+            let name = Postgres.identifier(schema);
+            raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {name}")))
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
     let there = query_scalar::<Driver, bool>(IS_PREPARED);
     if there.fetch_one(&mut *connection).await? {
         return check_format(connection).await;
@@ -49,7 +67,7 @@ pub(crate) async fn prepare(connection: &mut PgConnection) -> Result<(), Failure
 }
 
 /// Whether the store's own tables are there.
-pub(crate) async fn is_prepared(connection: &mut PgConnection) -> Result<bool, Failure> {
+pub(crate) async fn is_prepared(connection: &mut Connection) -> Result<bool, Failure> {
     let there = query_scalar::<Driver, bool>(IS_PREPARED);
     if !there.fetch_one(&mut *connection).await? {
         return Ok(false);
@@ -58,7 +76,7 @@ pub(crate) async fn is_prepared(connection: &mut PgConnection) -> Result<bool, F
     Ok(true)
 }
 
-async fn check_format(connection: &mut PgConnection) -> Result<(), Failure> {
+async fn check_format(connection: &mut Connection) -> Result<(), Failure> {
     let format = query_scalar::<Driver, i32>("SELECT version FROM strongroom_format");
     match format.fetch_optional(connection).await? {
         Some(FORMAT) => Ok(()),
@@ -71,7 +89,7 @@ async fn check_format(connection: &mut PgConnection) -> Result<(), Failure> {
 }
 
 /// Makes changes of the schema wait for each other.
-async fn lock(connection: &mut PgConnection) -> Result<(), Failure> {
+async fn lock(connection: &mut Connection) -> Result<(), Failure> {
     query::<Driver>("SELECT pg_advisory_xact_lock(hashtext('strongroom'))")
         .execute(connection)
         .await?;
@@ -80,7 +98,7 @@ async fn lock(connection: &mut PgConnection) -> Result<(), Failure> {
 
 /// What a collection that fits already is told; `None` if something is to be done.
 pub(crate) async fn fits(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     wanted: &Arc<Model>,
 ) -> Result<Option<EnsureReport>, Failure> {
     let Some(stored) = stored_model(connection, wanted.name()).await? else {
@@ -93,7 +111,7 @@ pub(crate) async fn fits(
 
 /// Makes the collection fit.
 pub(crate) async fn ensure(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     wanted: &Arc<Model>,
 ) -> Result<EnsureReport, Failure> {
     lock(connection).await?;
@@ -131,10 +149,7 @@ pub(crate) async fn ensure(
     Ok(report)
 }
 
-async fn refuse_foreign(
-    connection: &mut PgConnection,
-    name: &CollectionName,
-) -> Result<(), Failure> {
+async fn refuse_foreign(connection: &mut Connection, name: &CollectionName) -> Result<(), Failure> {
     let there = query_scalar::<Driver, bool>(
         "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 \
          AND relnamespace = current_schema()::regnamespace)",
@@ -154,7 +169,7 @@ async fn refuse_foreign(
 
 /// Describes a collection.
 pub(crate) async fn describe(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     name: &CollectionName,
 ) -> Result<Option<CollectionDescription>, Failure> {
     let Some(model) = stored_model(connection, name).await? else {
@@ -171,7 +186,7 @@ pub(crate) async fn describe(
 
 /// Drops a collection.
 pub(crate) async fn drop_collection(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     name: &CollectionName,
 ) -> Result<bool, Failure> {
     lock(connection).await?;
@@ -192,7 +207,7 @@ pub(crate) async fn drop_collection(
 
 /// Checks that a collection is there.
 pub(crate) async fn require(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     name: &CollectionName,
 ) -> Result<(), Failure> {
     match stored_model(connection, name).await? {
@@ -206,7 +221,7 @@ pub(crate) async fn require(
 }
 
 async fn stored_model(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     name: &CollectionName,
 ) -> Result<Option<Model>, Failure> {
     let text =
@@ -227,7 +242,7 @@ async fn stored_model(
 }
 
 /// Asks what answers at the other end.
-pub(crate) async fn server_info(connection: &mut PgConnection) -> Result<ServerInfo, Failure> {
+pub(crate) async fn server_info(connection: &mut Connection) -> Result<ServerInfo, Failure> {
     let version = query_scalar::<Driver, String>("SHOW server_version")
         .fetch_one(connection)
         .await?;

@@ -5,13 +5,14 @@
 //! the second half contradict the first, the statement is sent again.
 
 use sqlx_core::row::Row;
-use sqlx_postgres::{PgConnection, PgRow};
+use sqlx_postgres::PgRow;
 use strongroom_core::error::{Error, ErrorKind};
 use strongroom_core::model::{Expected, Key, Version};
 use strongroom_core::store::{Action, BulkItem, Effect, Intent, Made, Receipt, Stamps, Write};
 
 use super::body;
 use super::computed;
+use super::connection::Connection;
 use super::row;
 use super::statements::Statements;
 use crate::failure::Failure;
@@ -28,7 +29,7 @@ pub(crate) fn needs_transaction(write: &Write) -> bool {
 
 /// Carries out one item of a bulk within a transaction.
 pub(crate) async fn item(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     item: &BulkItem,
 ) -> Written {
@@ -45,7 +46,7 @@ pub(crate) async fn item(
 
 /// Carries out one write; a patch within a transaction.
 pub(crate) async fn write(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     write: &Write,
 ) -> Written {
@@ -125,7 +126,7 @@ enum Told {
 }
 
 async fn put_once(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     write: &Write,
     body: &str,
@@ -199,7 +200,7 @@ async fn put_once(
 }
 
 async fn delete_once(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     write: &Write,
 ) -> Result<Told, Failure> {
@@ -236,7 +237,7 @@ fn told(found: Option<PgRow>) -> Result<Option<(bool, Version, Stamps)>, Failure
 }
 
 async fn version(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     key: &Key,
 ) -> Result<Option<Version>, Failure> {

@@ -9,7 +9,6 @@
 use std::borrow::Cow;
 
 use sqlx_core::row::Row;
-use sqlx_postgres::PgConnection;
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{Expected, Key, Version};
 use strongroom_core::store::{Action, BulkItem, Effect, Intent, Receipt, Write};
@@ -19,6 +18,7 @@ use crate::outcomes::{Told, about, first_put, not_written, written};
 use crate::work::{Around, Undo};
 
 use super::super::body;
+use super::super::connection::Connection;
 use super::super::error::answered;
 use super::super::row;
 use super::super::statements::Statements;
@@ -98,7 +98,7 @@ impl<'i> Columns<'i> {
 /// Writes the items at these places, of which there are [`MOST`] at most, in the order of their
 /// keys. Some are left without an outcome; of those nothing is written.
 pub(crate) async fn write(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     items: &[BulkItem],
     places: &[usize],
