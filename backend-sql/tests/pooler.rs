@@ -118,7 +118,9 @@ impl Pooler {
     async fn connect(&self) -> Side {
         let options: PgConnectOptions = support::url().parse().unwrap();
         let server = format!("{}:{}", options.get_host(), options.get_port());
-        let (reader, mut writer) = TcpStream::connect(server).await.unwrap().into_split();
+        let server = TcpStream::connect(server).await.unwrap();
+        server.set_nodelay(true).unwrap();
+        let (reader, mut writer) = server.into_split();
         let database = options.get_database().unwrap_or("postgres");
         let user = options.get_username();
         let says = format!("\0\x03\0\0user\0{user}\0database\0{database}\0\0");
@@ -140,6 +142,8 @@ impl Pooler {
     }
 
     async fn serve(self: Arc<Self>, client: TcpStream) {
+        // Each message is sent for itself, and would wait for the word that the last one came.
+        client.set_nodelay(true).unwrap();
         let (mut reader, mut writer) = client.into_split();
         loop {
             let Ok(length) = reader.read_u32().await else {
