@@ -27,7 +27,7 @@ const FORMAT: i32 = 1;
 /// It reads the catalogue as a table: a look-up by name may be answered from a cache of the
 /// connection's, which does not know yet what another one made while this one waited for it.
 const IS_PREPARED: &str = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'strongroom_format' \
-     AND relnamespace = current_schema()::regnamespace)";
+     AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))";
 
 /// Makes the store's own tables and functions where they are not there, within a transaction.
 /// They are made in this schema, if one is named, and that with them.
@@ -152,7 +152,7 @@ pub(crate) async fn ensure(
 async fn refuse_foreign(connection: &mut Connection, name: &CollectionName) -> Result<(), Failure> {
     let there = query_scalar::<Driver, bool>(
         "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 \
-         AND relnamespace = current_schema()::regnamespace)",
+         AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))",
     )
     .bind(short_name(name.as_str()).into_owned())
     .fetch_one(connection)

@@ -6,6 +6,8 @@
     reason = "tests end by panicking; outside of a test function the lints do not know one"
 )]
 
+pub mod own;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
