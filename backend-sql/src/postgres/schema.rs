@@ -22,7 +22,9 @@ use crate::failure::Failure;
 use super::connection::Connection;
 
 /// The layout of tables and functions that this version writes and reads.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
+/// The one before, which had no indexes of words.
+const WITHOUT_WORDS: i32 = 1;
 
 /// It reads the catalogue as a table: a look-up by name may be answered from a cache of the
 /// connection's, which does not know yet what another one made while this one waited for it.
@@ -50,7 +52,10 @@ pub(crate) async fn prepare(
     }
     let there = query_scalar::<Driver, bool>(IS_PREPARED);
     if there.fetch_one(&mut *connection).await? {
-        return check_format(connection).await;
+        return match format(connection).await? {
+            Some(WITHOUT_WORDS) => add_words(connection).await,
+            other => check_format(other),
+        };
     }
     raw_sql(
         "CREATE TABLE strongroom_format (entry integer PRIMARY KEY CHECK (entry = 1), version integer NOT NULL); \
@@ -72,13 +77,21 @@ pub(crate) async fn is_prepared(connection: &mut Connection) -> Result<bool, Fai
     if !there.fetch_one(&mut *connection).await? {
         return Ok(false);
     }
-    check_format(connection).await?;
+    let format = format(connection).await?;
+    if format == Some(WITHOUT_WORDS) {
+        return Ok(false);
+    }
+    check_format(format)?;
     Ok(true)
 }
 
-async fn check_format(connection: &mut Connection) -> Result<(), Failure> {
+async fn format(connection: &mut Connection) -> Result<Option<i32>, Failure> {
     let format = query_scalar::<Driver, i32>("SELECT version FROM strongroom_format");
-    match format.fetch_optional(connection).await? {
+    Ok(format.fetch_optional(connection).await?)
+}
+
+fn check_format(format: Option<i32>) -> Result<(), Failure> {
+    match format {
         Some(FORMAT) => Ok(()),
         other => Err(Error::new(
             ErrorKind::Config,
@@ -86,6 +99,24 @@ async fn check_format(connection: &mut Connection) -> Result<(), Failure> {
         )
         .into()),
     }
+}
+
+/// Makes the indexes of words of a database that was made without.
+async fn add_words(connection: &mut Connection) -> Result<(), Failure> {
+    raw_sql(PREPARE).execute(&mut *connection).await?;
+    let stored = query_scalar::<Driver, String>("SELECT model FROM strongroom_collections");
+    for model in stored.fetch_all(&mut *connection).await? {
+        for statement in Postgres.text_indexes(&decoded(&model)?) {
+            raw_sql(AssertSqlSafe(statement))
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
+    query::<Driver>("UPDATE strongroom_format SET version = $1")
+        .bind(FORMAT)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Makes changes of the schema wait for each other.
@@ -229,16 +260,17 @@ async fn stored_model(
             .bind(name.as_str())
             .fetch_optional(connection)
             .await?;
-    let model = text.map(|text| {
-        serde_json::from_str(&text).map_err(|e| {
-            Error::new(
-                ErrorKind::SchemaMismatch,
-                "the stored model does not decode",
-            )
-            .with_source(e)
-        })
-    });
-    Ok(model.transpose()?)
+    Ok(text.map(|text| decoded(&text)).transpose()?)
+}
+
+fn decoded(text: &str) -> Result<Model> {
+    serde_json::from_str(text).map_err(|e| {
+        Error::new(
+            ErrorKind::SchemaMismatch,
+            "the stored model does not decode",
+        )
+        .with_source(e)
+    })
 }
 
 /// Asks what answers at the other end.
