@@ -40,7 +40,8 @@ impl Server for Connector {
 
     /// The server only marks a process that it is to end. It has done so, and rolled back, when it
     /// is no longer among the processes.
-    async fn end(&self, process: i64) -> Result<(), Failure> {
+    async fn end(&self, abandoned: MySqlConnection, process: i64) -> Result<(), Failure> {
+        drop(abandoned);
         let mut connection = self.connect().await?;
         let kill = AssertSqlSafe(format!("KILL CONNECTION {process}"));
         match raw_sql(kill).execute(&mut connection).await {

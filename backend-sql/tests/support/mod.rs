@@ -6,6 +6,9 @@
     reason = "tests end by panicking; outside of a test function the lints do not know one"
 )]
 
+pub mod own;
+pub mod proxy;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,8 +20,6 @@ use strongroom_core::store::{
     BulkItem, BulkRequest, EnsureRequest, Load, LoadRequest, SaveRequest, Schema, Store, Write,
 };
 use strongroom_sqlx::{PostgresLogin, PostgresOptions, PostgresStore};
-
-pub mod proxy;
 
 /// The server's URL. Without one the test fails: nothing is skipped.
 pub fn url() -> String {
