@@ -87,27 +87,6 @@ pub fn find(dialect: &dyn Dialect, request: &FindRequest) -> Result<Statement> {
     sql.finish()
 }
 
-/// Writes the query of all rows of a page's question, with these columns between the key and the
-/// sort keys.
-fn rows(
-    sql: &mut Writer<'_>,
-    request: &FindRequest,
-    keys: &[SortKey],
-    columns: &str,
-) -> Result<()> {
-    let model = &*request.model;
-    sql.text("SELECT d.id");
-    if model.is_routed() {
-        sql.text(", d.routing");
-    }
-    sql.text(columns);
-    let fields = keys.iter().filter(|key| key.is_field());
-    for (at, key) in fields.enumerate() {
-        sql.write(format_args!(", {} AS s{at}", key.expression));
-    }
-    from_where(sql, model, &request.filter, request.routing.as_ref())
-}
-
 /// Compiles a count, of at most `at_most` documents where a bound is given.
 ///
 /// # Errors
@@ -275,6 +254,13 @@ enum Range {
     Missing,
 }
 
+impl Range {
+    /// Whether it is known that the first key of all rows has a value.
+    fn has_values(self) -> bool {
+        matches!(self, Self::FromValue | Self::Present)
+    }
+}
+
 /// The ranges of the first key's index in which the rows behind the position lie, in order.
 fn ranges(keys: &[SortKey], values: &[Option<Param>]) -> (Range, Option<Range>) {
     let (Some(key), Some(value)) = (keys.first(), values.first()) else {
@@ -295,7 +281,7 @@ fn ranges_from_the_beginning(keys: &[SortKey]) -> (Range, Option<Range>) {
         return (Range::Anywhere, None);
     };
     match (key.order, key.missing) {
-        (Order::Ascending, Some(MissingValues::Last)) => (Range::Present, Some(Range::Missing)),
+        (_, Some(MissingValues::Last)) => (Range::Present, Some(Range::Missing)),
         (Order::Descending, Some(MissingValues::First)) => (Range::Missing, Some(Range::Present)),
         _ => (Range::Anywhere, None),
     }
@@ -344,8 +330,7 @@ impl PageQuery<'_> {
         sql.text("(");
         self.range(sql, range, "")?;
         self.order_by(sql, range);
-        let most = self.request.limit.saturating_add(self.request.offset);
-        sql.limit(most.saturating_add(1)).text(")");
+        sql.limit(self.most()).text(")");
         Ok(())
     }
 
@@ -362,9 +347,52 @@ impl PageQuery<'_> {
         order_by(sql, &keys);
     }
 
-    /// Writes the query of the rows behind the position that lie in a range, with these columns.
+    /// Writes the query of the rows behind the position that lie in a range, with these columns
+    /// between the key and the sort keys.
     fn range(&self, sql: &mut Writer<'_>, range: Range, columns: &str) -> Result<()> {
-        rows(sql, self.request, self.keys, columns)?;
+        sql.text("SELECT d.id");
+        if self.request.model.is_routed() {
+            sql.text(", d.routing");
+        }
+        sql.text(columns);
+        let fields = self.keys.iter().filter(|key| key.is_field());
+        for (at, key) in fields.enumerate() {
+            sql.write(format_args!(", {} AS s{at}", key.expression));
+        }
+        self.matching(sql, range)?;
+        match self.keys.first() {
+            Some(key) if self.apart && key.order == Order::Descending && range.has_values() => {
+                // The ids within a value go the other way than the index, so all rows would be
+                // sorted. Those of the page have some of the values that as many rows have which
+                // come first by the value alone, and these are read from the index.
+                sql.text(" AND ").text(&key.expression);
+                sql.text(" IN (SELECT v.s0 FROM (SELECT ")
+                    .text(&key.expression);
+                sql.text(" AS s0");
+                self.matching(sql, range)?;
+                sql.text(" ORDER BY s0 DESC").limit(self.most());
+                sql.text(") AS v)");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// How many rows of a range the page may take.
+    fn most(&self) -> usize {
+        let FindRequest { limit, offset, .. } = self.request;
+        limit.saturating_add(*offset).saturating_add(1)
+    }
+
+    /// Writes what stands behind the columns of a query of the rows in a range.
+    fn matching(&self, sql: &mut Writer<'_>, range: Range) -> Result<()> {
+        let FindRequest {
+            model,
+            filter,
+            routing,
+            ..
+        } = self.request;
+        from_where(sql, model, filter, routing.as_ref())?;
         let Some((key, rest)) = self.keys.split_first() else {
             return Err(Error::internal("a page has no order"));
         };

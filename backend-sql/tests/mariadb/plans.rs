@@ -80,7 +80,7 @@ async fn indexed_fields_are_looked_up_in_their_indexes() {
     let second = plan(&store, page.clone()).await;
     page.sort = vec![Sort::ascending(path("o.n")).missing_first()];
     page.start = PageStart::First;
-    let third = plan(&store, page).await;
+    let third = plan(&store, page.clone()).await;
     for plan in [&first, &second] {
         // The keys are read from the index, and the documents by their keys.
         assert!(plan.contains("Using index"), "{plan}");
@@ -90,7 +90,10 @@ async fn indexed_fields_are_looked_up_in_their_indexes() {
             "{plan}"
         );
     }
-    for plan in [first, second, third] {
+    page.sort = vec![Sort::descending(path("o.n"))];
+    let down = plan(&store, page).await;
+    assert!(down.contains("ref: v.s0"), "{down}");
+    for plan in [first, second, third, down] {
         let scanned = plan
             .lines()
             .filter(|line| line.contains("type: ALL") && !line.contains("table: <"));
