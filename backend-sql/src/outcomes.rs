@@ -2,7 +2,7 @@
 
 use strongroom_core::error::{Error, ErrorKind, Result};
 use strongroom_core::model::{Expected, Model, Version};
-use strongroom_core::store::{Action, BulkItem, Effect, Intent, Receipt, Write};
+use strongroom_core::store::{Action, BulkItem, Effect, Intent, Receipt, Write, WriteStamps};
 
 /// The outcome of each item.
 pub(crate) type Outcomes = Vec<Result<Receipt>>;
@@ -32,18 +32,33 @@ fn is_plain(write: &Write) -> bool {
     !matches!(write.action, Action::Patch(_)) && write.computed.is_empty()
 }
 
+/// The first item that puts a body.
+pub(crate) fn first_put<'i>(mut items: impl Iterator<Item = &'i BulkItem>) -> Option<&'i Write> {
+    items.find_map(|item| match item {
+        BulkItem::Write(write) if matches!(write.action, Action::Put(_)) => Some(write),
+        _ => None,
+    })
+}
+
+/// Whether one statement can write this and puts with these stamps.
+fn fits(write: &Write, stamps: Option<WriteStamps>) -> bool {
+    !matches!(write.action, Action::Put(_)) || Some(write.stamps) == stamps
+}
+
 /// The places of the items in the order of their keys; `None` where they are not all puts and
-/// deletes of different documents, functions make fields, or an item may take a unique value that
-/// another gives up: then the order of the items says who is refused.
+/// deletes of different documents, functions make fields, some keep their stamps and some do not,
+/// or an item may take a unique value that another gives up: then the order of the items says who
+/// is refused.
 pub(crate) fn order(model: &Model, items: &[BulkItem]) -> Option<Vec<usize>> {
     let creates = |item: &BulkItem| item.expected() == Expected::Absent;
     if model.fields().any(|field| field.unique) && !items.iter().all(creates) {
         return None;
     }
     let mut order = Vec::with_capacity(items.len());
+    let stamps = first_put(items.iter()).map(|put| put.stamps);
     for (place, item) in items.iter().enumerate() {
         match item {
-            BulkItem::Write(write) if is_plain(write) => {
+            BulkItem::Write(write) if is_plain(write) && fits(write, stamps) => {
                 order.push((&write.key, place));
             }
             _ => return None,
@@ -163,5 +178,11 @@ mod tests {
             Some(vec![1, 0])
         );
         assert_eq!(order(&unique, &[create("b"), put("a")]), None);
+        let keep = |id: &str| {
+            let write = Write::put(key(id), Body::from_trusted("{}"), Expected::Any);
+            BulkItem::from(write.keep_stamps())
+        };
+        assert_eq!(order_of(&[keep("b"), delete("a")]), Some(vec![1, 0]));
+        assert_eq!(order_of(&[keep("b"), put("a")]), None);
     }
 }

@@ -35,9 +35,13 @@ pub(crate) trait Server: fmt::Debug + Send + Sync + 'static {
         connection: &mut Self::Connection,
     ) -> impl Future<Output = Result<Self::Process, Failure>> + Send;
 
-    /// Ends a process, and waits [`END_WAIT`] at most until what it did has taken place or never
-    /// will.
-    fn end(&self, process: Self::Process) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Closes a connection and ends its process, and waits [`END_WAIT`] at most until what that
+    /// did has taken place or never will.
+    fn end(
+        &self,
+        connection: Self::Connection,
+        process: Self::Process,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// A connection and its process at the server.
@@ -203,10 +207,9 @@ impl<S: Server> Links<S> {
         self.ending.fetch_add(1, Ordering::SeqCst);
         let done = Ending(self.clone());
         runtime.spawn(async move {
-            let ended = tokio::time::timeout(2 * END_WAIT, done.0.server.end(link.process)).await;
+            let ended = done.0.server.end(link.connection, link.process);
             // What cannot be ended because the server does not answer is lost to the server, too.
-            drop(ended);
-            drop(link);
+            drop(tokio::time::timeout(2 * END_WAIT, ended).await);
             drop(done);
         });
     }
@@ -264,8 +267,8 @@ impl<S: Server> Lease<S> {
     pub(crate) async fn end(mut self) -> Option<Arc<S>> {
         let link = Object::take(self.object.take()?);
         let server = self.links.server.clone();
-        let ended = tokio::time::timeout(2 * END_WAIT, server.end(link.process)).await;
-        ended.ok()?.ok()?;
+        let ended = server.end(link.connection, link.process);
+        tokio::time::timeout(2 * END_WAIT, ended).await.ok()?.ok()?;
         Some(server)
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use strongroom_core::error::{Error, Result};
-use strongroom_core::model::{Body, Key, Model, Version, WriteId};
-use strongroom_core::store::{Action, BulkItem, Intent, Receipt};
+use strongroom_core::model::{Body, Key, Model, Timestamp, Version, WriteId};
+use strongroom_core::store::{Action, BulkItem, Intent, Receipt, Stamps};
 
 use crate::outcomes::Outcomes;
 
@@ -23,6 +23,8 @@ pub(crate) struct Slot {
 pub(crate) struct Slots<'i> {
     items: &'i [BulkItem],
     slots: BTreeMap<&'i Key, Slot>,
+    /// The server's time, where it is the store that stamps.
+    time: Option<Timestamp>,
 }
 
 /// A document to write.
@@ -51,7 +53,11 @@ impl<'i> Slots<'i> {
                 slots.entry(item.key()).or_default();
             }
         }
-        Self { items, slots }
+        Self {
+            items,
+            slots,
+            time: None,
+        }
     }
 
     /// The keys, in their order.
@@ -73,14 +79,28 @@ impl<'i> Slots<'i> {
         Ok(())
     }
 
-    /// The documents that are there and have patches, which need their bodies.
-    pub(crate) fn to_read(&self) -> Vec<&'i Key> {
-        let patched = self.items.iter().filter_map(|item| match item {
+    /// Says what time it is at the server, which documents are stamped with. Later ones count.
+    pub(crate) fn at(&mut self, time: Timestamp) {
+        self.time = self.time.max(Some(time));
+    }
+
+    /// Whether documents are to be stamped and no time is known yet.
+    pub(crate) fn want_time(&self, model: &Model) -> bool {
+        let stamped =
+            |item: &BulkItem| matches!(item, BulkItem::Write(write) if write.sets_stamps(model));
+        self.time.is_none() && self.items.iter().any(stamped)
+    }
+
+    /// The documents that are there whose bodies are needed: they have patches, or keep their time
+    /// of creation.
+    pub(crate) fn to_read(&self, model: &Model) -> Vec<&'i Key> {
+        let keeps = self.time.is_some() && model.created().is_some();
+        let read = self.items.iter().filter_map(|item| match item {
             BulkItem::Write(write) if matches!(write.action, Action::Patch(_)) => Some(&write.key),
+            BulkItem::Write(write) if keeps && write.sets_stamps(model) => Some(&write.key),
             _ => None,
         });
-        patched
-            .filter(|key| self.slots.get(key).is_some_and(|s| s.before.is_some()))
+        read.filter(|key| self.slots.get(key).is_some_and(|s| s.before.is_some()))
             .collect()
     }
 
@@ -126,10 +146,15 @@ impl<'i> Slots<'i> {
             Some(version) => version.next()?,
             None => Version::created(),
         };
+        let before = slot.body.as_ref().filter(|_| slot.now.is_some());
+        let (body, stamps) = match self.time {
+            Some(time) => write.stamp(model, body, before, time)?,
+            None => (body, Stamps::default()),
+        };
         slot.now = Some(version);
         slot.body = Some(body);
         slot.write_id = Some(write.write_id);
-        Ok(Receipt::written(effect, version))
+        Ok(Receipt::written(effect, version).with_stamps(stamps))
     }
 
     /// What is to be written, in the order of the keys.

@@ -10,10 +10,14 @@ mod support;
 
 use std::sync::Arc;
 
+use sqlx_core::connection::ConnectOptions;
+use sqlx_core::raw_sql::raw_sql;
+use sqlx_core::sql_str::AssertSqlSafe;
+use sqlx_postgres::PgConnectOptions;
 use strongroom_core::model::{
     Body, Expected, FieldDeclaration, FieldPath, Key, Kind, Model, WriteId,
 };
-use strongroom_core::query::{Filter, Sort};
+use strongroom_core::query::{Filter, Sort, Words};
 use strongroom_core::store::{
     Bulk, BulkRequest, EnsureRequest, ExplainRequest, FindRequest, Schema, Search, Write,
 };
@@ -68,4 +72,91 @@ async fn indexed_fields_are_looked_up_in_their_indexes() {
         "{plan}"
     );
     assert!(store.drop_collection(model.name().clone()).await.unwrap());
+}
+
+/// A collection of texts, in which one word is rare, one is long, and none is everywhere.
+async fn texts(store: &PostgresStore, name: &str) -> Arc<Model> {
+    let field = FieldDeclaration::new("t".parse().unwrap(), Kind::Text);
+    let model = Model::builder(name).field(field.many()).build().unwrap();
+    let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
+    assert!(ensured.unwrap().created);
+    let long = "x".repeat(5_000);
+    let items = (0..2_000).map(|n| {
+        let text = match n {
+            7 => format!(r#"["The quick, brown FOX", "jumps {long}y"]"#),
+            8 => r#"["quick the brown", "Fox"]"#.to_owned(),
+            9 => format!(r#""{long}z""#),
+            n => format!(r#""number {n} of many""#),
+        };
+        let body = Body::parse(format!(r#"{{"t":{text}}}"#)).unwrap();
+        let key = Key::new(format!("id{n}")).unwrap();
+        Write::put(key, body, Expected::Absent).into()
+    });
+    let bulk = BulkRequest::new(model.clone(), items.collect());
+    assert!(store.bulk(bulk).await.unwrap().is_ok());
+    model
+}
+
+/// The ids of what matches, by the index of words.
+async fn by_words(store: &PostgresStore, model: &Arc<Model>, filter: Filter) -> Vec<String> {
+    let find = FindRequest::new(model.clone(), filter);
+    let plan = plan(store, find.clone()).await;
+    assert!(plan.contains("Bitmap Index Scan"), "{plan}");
+    let found = store.find(find).await.unwrap().documents;
+    found.iter().map(|d| d.key.id().to_string()).collect()
+}
+
+fn words(text: &str, mode: Words) -> Filter {
+    Filter::text("t", text, mode).unwrap()
+}
+
+#[tokio::test]
+async fn words_are_looked_up_in_their_index_and_none_is_missed() {
+    let store = support::store().await;
+    let model = texts(&store, &format!("words-{}", WriteId::random())).await;
+    let long = "x".repeat(4_000);
+    for (text, mode, found) in [
+        ("quick fox", Words::All, &["id7", "id8"][..]),
+        ("brown fox", Words::Phrase, &["id7"]),
+        ("quick nowhere", Words::Any, &["id7", "id8"]),
+        ("quick nowhere", Words::All, &[]),
+        // The index has no more than its beginning, which two words share.
+        (&format!("{long}"), Words::All, &[]),
+        ("1234", Words::All, &["id1234"]),
+    ] {
+        assert_eq!(by_words(&store, &model, words(text, mode)).await, found);
+    }
+    assert!(store.drop_collection(model.name().clone()).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_database_without_the_index_gets_it() {
+    let schema = format!("words-{}", WriteId::random());
+    let options = || support::options().schema(&*schema).unwrap();
+    let store = PostgresStore::connect(options()).await.unwrap();
+    let model = texts(&store, "docs").await;
+    let options_of_admin: PgConnectOptions = support::url().parse().unwrap();
+    let mut admin = options_of_admin.connect().await.unwrap();
+    let undo = format!(
+        "SET client_min_messages = warning; SET search_path = \"{schema}\"; \
+         DROP FUNCTION strongroom_terms CASCADE; UPDATE strongroom_format SET version = 1"
+    );
+    raw_sql(AssertSqlSafe(undo))
+        .execute(&mut admin)
+        .await
+        .unwrap();
+    let again = PostgresStore::connect(options()).await.unwrap();
+    let found = by_words(&again, &model, words("brown fox", Words::Phrase)).await;
+    assert_eq!(found, ["id7"]);
+    // Commands that mend indexes look for functions in no schema but the server's own.
+    let mend = format!("REINDEX SCHEMA \"{schema}\"");
+    raw_sql(AssertSqlSafe(mend))
+        .execute(&mut admin)
+        .await
+        .unwrap();
+    let end = format!("DROP SCHEMA \"{schema}\" CASCADE");
+    raw_sql(AssertSqlSafe(end))
+        .execute(&mut admin)
+        .await
+        .unwrap();
 }

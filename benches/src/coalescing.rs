@@ -12,7 +12,7 @@ use strongroom::store::Store;
 use tokio::runtime::Runtime;
 
 use crate::documents::{Account, Sample};
-use crate::measure::{Line, Report, places};
+use crate::measure::{Line, Report};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -118,57 +118,24 @@ fn compare(
         let on = Coalesce::On(CoalesceOptions::default());
         Ok::<_, Failure>((off, Arm::new(store, on).await?))
     })?;
-    let (mut a, mut b) = (0, 0);
     if report.wants(&load) {
-        report.compare(
+        report.compare_each(
+            runtime,
             &load,
             engine.line(),
-            &mut |length| {
-                runtime.block_on(async {
-                    let mut done = 0;
-                    for n in places(length, DOCUMENTS, &mut a) {
-                        off.load(n).await;
-                        done += 1;
-                    }
-                    done
-                })
-            },
-            &mut |length| {
-                runtime.block_on(async {
-                    let mut done = 0;
-                    for n in places(length, DOCUMENTS, &mut b) {
-                        on.load(n).await;
-                        done += 1;
-                    }
-                    done
-                })
-            },
+            DOCUMENTS,
+            async |n| off.load(n).await,
+            async |n| on.load(n).await,
         );
     }
     if report.wants(&save) {
-        report.compare(
+        report.compare_each(
+            runtime,
             &save,
             engine.line(),
-            &mut |length| {
-                runtime.block_on(async {
-                    let mut done = 0;
-                    for n in places(length, DOCUMENTS, &mut a) {
-                        off.save(n).await;
-                        done += 1;
-                    }
-                    done
-                })
-            },
-            &mut |length| {
-                runtime.block_on(async {
-                    let mut done = 0;
-                    for n in places(length, DOCUMENTS, &mut b) {
-                        on.save(n).await;
-                        done += 1;
-                    }
-                    done
-                })
-            },
+            DOCUMENTS,
+            async |n| off.save(n).await,
+            async |n| on.save(n).await,
         );
     }
     Ok(())

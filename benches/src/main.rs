@@ -11,6 +11,7 @@ mod flights;
 mod machine;
 mod measure;
 mod orders;
+mod sql;
 mod sqlite;
 
 use clap::Parser;
@@ -34,16 +35,21 @@ struct Arguments {
     /// flights are made from a fixed seed.
     #[arg(long)]
     flights: Option<std::path::PathBuf>,
-    /// Runs one arm of the stream once, on the file that `--folder` names, and prints its memory.
-    #[arg(long, hide = true, requires = "folder")]
-    memory_of: Option<sqlite::streams::Arm>,
+    /// Runs one arm of a stream once, on the file that `--folder` names or on a server, and prints
+    /// its memory.
+    #[arg(long, hide = true, requires = "filter")]
+    memory_of: Option<measure::StreamArm>,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
-    if let (Some(arm), Some(file)) = (arguments.memory_of, &arguments.folder) {
+    if let Some(arm) = arguments.memory_of {
         let name = arguments.filter.unwrap_or_default();
-        println!("{}", sqlite::streams::measure_memory(arm, file, &name)?);
+        let told = match &arguments.folder {
+            Some(file) => sqlite::streams::measure_memory(arm, file, &name)?,
+            None => sql::streams::measure_memory::<sql::Postgres>(arm)?,
+        };
+        println!("{told}");
         return Ok(());
     }
     machine::print();
@@ -56,6 +62,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     sqlite::run(&mut report, folder.path(), arguments.flights.as_deref())?;
     coalescing::run(&mut report, folder.path())?;
+    sql::run::<sql::Postgres>(&mut report)?;
     elasticsearch::run(&mut report)?;
     report.print();
     Ok(())

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use comfy_table::{Table, presets};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 /// The line that a scenario is held to.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +22,15 @@ impl Line {
             Self::AtLeast(line) => ratio >= line,
         }
     }
+}
+
+/// One of the two arms of a stream, run in a process of its own to see its memory alone.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum StreamArm {
+    /// By hand.
+    Reference,
+    /// By the typed handle.
+    Strongroom,
 }
 
 /// One arm: does some work for about the given time and tells how many operations it did.
@@ -116,6 +127,45 @@ impl Report {
         ]);
     }
 
+    /// Compares two arms that do one operation after another, each at one of `count` places.
+    pub fn compare_each(
+        &mut self,
+        runtime: &Runtime,
+        name: &str,
+        line: Line,
+        count: usize,
+        mut reference: impl AsyncFnMut(usize),
+        mut ours: impl AsyncFnMut(usize),
+    ) {
+        let (mut a, mut b) = (0, 0);
+        self.compare(
+            name,
+            line,
+            &mut |length| runtime.block_on(each(length, count, &mut a, &mut reference)),
+            &mut |length| runtime.block_on(each(length, count, &mut b, &mut ours)),
+        );
+    }
+
+    /// Compares two arms that do one operation after another, each at one of `count` places, the
+    /// reference without a runtime.
+    pub fn compare_each_blocking(
+        &mut self,
+        runtime: &Runtime,
+        name: &str,
+        line: Line,
+        count: usize,
+        mut reference: impl FnMut(usize),
+        mut ours: impl AsyncFnMut(usize),
+    ) {
+        let (mut a, mut b) = (0, 0);
+        self.compare(
+            name,
+            line,
+            &mut |length| places(length, count, &mut a).map(&mut reference).count() as u64,
+            &mut |length| runtime.block_on(each(length, count, &mut b, &mut ours)),
+        );
+    }
+
     /// Adds a line to be printed below the table.
     pub fn note(&mut self, line: String) {
         self.notes.push(line);
@@ -139,7 +189,7 @@ impl Report {
 const STRIDE: usize = 16;
 
 /// Places from 0 to `count`, one after another until the time is over.
-pub fn places(length: Duration, count: usize, next: &mut usize) -> impl Iterator<Item = usize> {
+fn places(length: Duration, count: usize, next: &mut usize) -> impl Iterator<Item = usize> {
     let end = Instant::now() + length;
     let mut done = 0;
     std::iter::from_fn(move || {
@@ -151,6 +201,33 @@ pub fn places(length: Duration, count: usize, next: &mut usize) -> impl Iterator
         *next = (*next + 7_919) % count;
         Some(*next)
     })
+}
+
+/// Does the work at one place after another until the time is over; hands out how often.
+async fn each(
+    length: Duration,
+    count: usize,
+    next: &mut usize,
+    mut work: impl AsyncFnMut(usize),
+) -> u64 {
+    let mut done = 0;
+    for n in places(length, count, next) {
+        work(n).await;
+        done += 1;
+    }
+    done
+}
+
+/// Runs so many tasks at once; hands out what they did in all.
+pub async fn tasks<F>(count: usize, task: impl Fn(usize) -> F) -> u64
+where
+    F: Future<Output = u64> + Send + 'static,
+{
+    let mut running = JoinSet::new();
+    for n in 0..count {
+        running.spawn(task(n));
+    }
+    running.join_all().await.iter().sum()
 }
 
 /// Runs the work again and again until the time is over; hands out how often.

@@ -25,9 +25,11 @@ use crate::param::{Param, Writer};
 use crate::pattern::like;
 
 mod calls;
+mod stamps;
 mod text;
 
 pub use calls::evaluate;
+pub use stamps::{NOW, stamped, stamps_of};
 pub use text::{PREPARE, load_text, store_text};
 
 /// Most values of one statement, by the protocol.
@@ -127,10 +129,24 @@ impl Dialect for Postgres {
     fn text(
         &self,
         sql: &mut Writer<'_>,
-        _model: &Model,
+        model: &Model,
         field: &FieldDeclaration,
         query: &TextQuery,
     ) -> Result<()> {
+        // The index of words tells which documents may match: no document that does is missed.
+        let is_indexed = !model.is_of_objects();
+        if is_indexed {
+            sql.text(format!("({} ", terms(field, &format!("{DOCUMENT}.body"))));
+            sql.text(match query.mode() {
+                Words::Any => "&& ARRAY[",
+                Words::All | Words::Phrase => "@> ARRAY[",
+            });
+            for (at, word) in query.words().iter().enumerate() {
+                let part: String = word.chars().take(text::INDEXED_PART).collect();
+                sql.text(if at > 0 { ", " } else { "" }).bind(part.as_str());
+            }
+            sql.text("] AND ");
+        }
         // The words of each text stand between spaces, and texts are set apart by another
         // character. Words hold nothing that a pattern would take for itself.
         let (joined, operator) = match query.mode() {
@@ -148,7 +164,7 @@ impl Dialect for Postgres {
                 .text("t.w LIKE ");
             sql.bind(format!("% {words} %").as_str());
         }
-        sql.text(")");
+        sql.text(if is_indexed { "))" } else { ")" });
         Ok(())
     }
 
@@ -223,14 +239,15 @@ impl Dialect for Postgres {
         for field in model.fields() {
             statements.extend(self.indexes(model, None, field));
         }
+        statements.extend(self.text_indexes(model));
         statements
     }
 
     fn extend_collection(&self, stored: &Model, wanted: &Model) -> Vec<String> {
         let fields = wanted.fields();
-        fields
-            .flat_map(|field| self.indexes(wanted, stored.field(field.path.as_str()), field))
-            .collect()
+        let indexes =
+            fields.flat_map(|field| self.indexes(wanted, stored.field(field.path.as_str()), field));
+        indexes.chain(self.text_indexes(wanted)).collect()
     }
 
     fn drop_collection(&self, model: &Model) -> Vec<String> {
@@ -242,6 +259,19 @@ impl Dialect for Postgres {
 }
 
 impl Postgres {
+    /// The statements that make the indexes of words that a collection has not yet.
+    #[must_use]
+    pub fn text_indexes(&self, model: &Model) -> Vec<String> {
+        let table = self.identifier(model.name().as_str());
+        let fields = model.fields().filter(|field| field.kind == Kind::Text);
+        let made = fields.map(|field| {
+            let index = self.identifier(&index_name(model, &field.path));
+            let terms = terms(field, "body");
+            format!("CREATE INDEX IF NOT EXISTS {index} ON {table} USING gin (({terms}))")
+        });
+        made.collect()
+    }
+
     /// The indexes that `field` demands and `there` has not.
     fn indexes(
         &self,
@@ -310,6 +340,13 @@ fn extract(kind: Kind, json: &str) -> String {
 fn path_of(path: &FieldPath) -> String {
     let names: Vec<_> = path.segments().map(literal).collect();
     format!("ARRAY[{}]", names.join(", "))
+}
+
+/// The words of a field, as its index has them. They are an array: the server's own type for text
+/// search takes no word of 2 KiB and no text of 1 MiB, and would refuse the document.
+fn terms(field: &FieldDeclaration, body: &str) -> String {
+    let path = path_of(&field.path);
+    format!("strongroom_terms({body}, {path}) COLLATE \"C\"")
 }
 
 /// The call that gives a row for each leaf of a field.

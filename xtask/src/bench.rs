@@ -5,13 +5,11 @@ use crate::{Result, child, workspace};
 
 /// The benchmarks: a workspace of their own, with the driver versions that the compared arms pin.
 const MANIFEST: &str = "benches/Cargo.toml";
-/// Scenarios that are asked for by this word are measured on a server.
-const ON_A_SERVER: &str = "elasticsearch";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Arguments for the benchmark program. With `elasticsearch` or the name of a scenario that
-    /// has it in it, a server is started.
+    /// Arguments for the benchmark program. With the name of a server, or of a scenario that has
+    /// it in it, that server is started: `elasticsearch`, `postgres`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -26,21 +24,17 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             .arg("--target-dir")
             .arg(workspace.root.join("target/bench"));
     };
-    let asks = |argument: &String| argument.contains(ON_A_SERVER);
-    let fleet = if options.arguments.iter().any(asks) {
-        // A server that idles while the compiler runs would only be in its way.
-        build(&mut cargo, "build");
-        if !child::run(&mut cargo)?.success() {
-            return Ok(false);
-        }
-        cargo = workspace::cargo();
-        let mut fleet = Fleet::for_benchmarks(&workspace.target)?;
+    // A server that idles while the compiler runs would only be in its way.
+    build(&mut cargo, "build");
+    if !child::run(&mut cargo)?.success() {
+        return Ok(false);
+    }
+    cargo = workspace::cargo();
+    let mut fleet = Fleet::for_benchmarks(&workspace.target, &options.arguments)?;
+    if let Some(fleet) = &mut fleet {
         fleet.wait_until_ready()?;
         cargo.envs(fleet.variables());
-        Some(fleet)
-    } else {
-        None
-    };
+    }
     build(&mut cargo, "run");
     cargo.arg("--").args(&options.arguments);
     let measured = child::run(&mut cargo)?.success();

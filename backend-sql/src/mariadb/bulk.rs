@@ -123,7 +123,7 @@ async fn together(
     atomic: bool,
 ) -> Result<Option<Outcomes>, Failure> {
     let mut slots = lock(connection, statements, items).await?;
-    let to_read = slots.to_read();
+    let to_read = slots.to_read(&statements.model);
     if !to_read.is_empty() {
         let found = load::load_many(connection, statements, &to_read).await?;
         for (key, found) in to_read.iter().zip(found) {

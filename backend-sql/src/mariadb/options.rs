@@ -12,6 +12,7 @@ use strongroom_core::query::FunctionName;
 use strongroom_core::store::FunctionSupport;
 
 use super::login::{self, Connector, MariaDbLogin};
+use super::row::STATEMENTS;
 
 /// How long a call waits by default.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
@@ -72,6 +73,7 @@ impl MariaDbOptions {
         let connect = connect
             .pipes_as_concat(false)
             .no_engine_substitution(false)
+            .statement_cache_capacity(STATEMENTS)
             .timezone(None)
             .set_names(false);
         Ok(Self {

@@ -214,8 +214,10 @@ fn decimal(text: &str) -> Option<Scalar> {
     text.parse().ok().map(Scalar::Float)
 }
 
-/// How many prepared statements a connection keeps: fewer than the driver would.
-const MOST_STATEMENTS: usize = 96;
+/// How many prepared statements a connection keeps.
+pub(crate) const STATEMENTS: usize = 256;
+/// From how many on it makes room for more: fewer than the driver would.
+const MOST_STATEMENTS: usize = STATEMENTS - 16;
 
 /// Makes the connection forget its prepared statements before it has too many. The server does not
 /// answer when it is told to forget one, and what is sent next stays here until its system says

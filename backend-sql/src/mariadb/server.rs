@@ -40,12 +40,15 @@ impl Server for Connector {
 
     /// The server only marks a process that it is to end. It has done so, and rolled back, when it
     /// is no longer among the processes.
-    async fn end(&self, process: i64) -> Result<(), Failure> {
+    async fn end(&self, abandoned: MySqlConnection, process: i64) -> Result<(), Failure> {
+        drop(abandoned);
         let mut connection = self.connect().await?;
         let kill = AssertSqlSafe(format!("KILL CONNECTION {process}"));
         match raw_sql(kill).execute(&mut connection).await {
             Err(error) if answered(&error).is_some_and(|e| e.number() == NO_SUCH_PROCESS) => {}
-            killed => drop(killed?),
+            killed => {
+                killed?;
+            }
         }
         let deadline = Instant::now() + END_WAIT;
         loop {

@@ -37,7 +37,7 @@ use super::statements::NOW;
 use super::{bulk, explain, load, schema, write};
 
 impl Engine for Connector {
-    fn begin(isolation: Isolation) -> Result<&'static str> {
+    fn beginning(isolation: Isolation) -> Result<&'static str> {
         Ok(match isolation {
             Isolation::Default => "START TRANSACTION; SAVEPOINT strongroom_begin",
             Isolation::Snapshot => {
@@ -50,6 +50,10 @@ impl Engine for Connector {
             }
             _ => return Err(Error::unsupported("this isolation")),
         })
+    }
+
+    async fn begin(connection: &mut MySqlConnection, sql: &'static str) -> Result<(), Driver> {
+        Self::send(connection, sql).await
     }
 
     async fn send(connection: &mut MySqlConnection, sql: &str) -> Result<(), Driver> {
@@ -140,7 +144,7 @@ const KEPT: u64 = 60 * 60 * 1_000;
 /// this; `false` if the connection broke.
 async fn prune(lease: &mut Lease) -> bool {
     let before = lease.server().commits.fetch_add(1, Ordering::Relaxed);
-    if before % PRUNE_EVERY != 0 {
+    if !before.is_multiple_of(PRUNE_EVERY) {
         return true;
     }
     let sql =

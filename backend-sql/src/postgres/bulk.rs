@@ -10,11 +10,13 @@
 
 pub(crate) mod at_once;
 
+use sqlx_core::query::query;
 use sqlx_core::raw_sql::raw_sql;
-use sqlx_postgres::PgConnection;
+use sqlx_core::sql_str::AssertSqlSafe;
 use strongroom_core::error::Result;
 use strongroom_core::model::Key;
 use strongroom_core::store::BulkItem;
+use strongroom_sql::postgres::NOW;
 
 use crate::failure::{Failure, Phase};
 use crate::outcomes::{Outcomes, all_undone, computes, fill, keyed, left, order, untold};
@@ -22,6 +24,7 @@ use crate::slots::{Settled, Slots};
 use crate::work::Undo;
 
 use super::body;
+use super::connection::Connection;
 use super::error::{answered, is_serialization};
 use super::row;
 use super::statements::Statements;
@@ -31,7 +34,7 @@ use super::write;
 const ATTEMPTS: usize = 16;
 
 /// Goes back to where the call began, as far as there is something to undo.
-pub(crate) async fn undo(connection: &mut PgConnection, undo: Undo) -> Result<(), Failure> {
+pub(crate) async fn undo(connection: &mut Connection, undo: Undo) -> Result<(), Failure> {
     if let Some(sql) = undo.sql() {
         raw_sql(sql).execute(connection).await?;
     }
@@ -40,7 +43,7 @@ pub(crate) async fn undo(connection: &mut PgConnection, undo: Undo) -> Result<()
 
 /// Carries out a bulk within a transaction. An atomic one that fails has undone what it wrote.
 pub(crate) async fn bulk(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     items: &[BulkItem],
     atomic: bool,
@@ -85,7 +88,7 @@ pub(crate) async fn bulk(
 
 /// Carries out a bulk of any items within a transaction, as [`bulk`] does.
 pub(crate) async fn locked(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     items: &[BulkItem],
     atomic: bool,
@@ -125,13 +128,17 @@ fn is_of_an_item(code: &str) -> bool {
 
 /// Decides all items and writes what they come to; `None` if a document was created meanwhile.
 async fn together(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     items: &[BulkItem],
     atomic: bool,
 ) -> Result<Option<Outcomes>, Failure> {
     let mut slots = lock(connection, statements, items).await?;
-    let to_read = slots.to_read();
+    if slots.want_time(&statements.model) {
+        let asked = query(AssertSqlSafe(format!("SELECT {NOW}")));
+        slots.at(row::time(&asked.fetch_one(&mut *connection).await?, 0)?);
+    }
+    let to_read = slots.to_read(&statements.model);
     if !to_read.is_empty() {
         let get = statements.with_keys(&statements.get_many, &to_read);
         for found in get.fetch_all(&mut *connection).await? {
@@ -167,7 +174,7 @@ async fn together(
 
 /// Locks the documents of all items that are there.
 async fn lock<'i>(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     items: &'i [BulkItem],
 ) -> Result<Slots<'i>, Failure> {
@@ -176,6 +183,7 @@ async fn lock<'i>(
     for found in statements.locking(&keys).fetch_all(connection).await? {
         let (key, next) = row::key(&found, statements.model.is_routed())?;
         slots.found(&key, row::version(&found, next)?)?;
+        slots.at(row::time(&found, next + 1)?);
     }
     Ok(slots)
 }
@@ -214,7 +222,7 @@ impl<'k> Batch<'k> {
 
 /// Writes one item after another, each within a savepoint of its own.
 async fn one_by_one(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     items: &[BulkItem],
 ) -> Result<Outcomes, Failure> {

@@ -1,11 +1,11 @@
 //! Fields that the server's functions make while a document is written.
 
-use sqlx_postgres::PgConnection;
 use strongroom_core::error::Result;
 use strongroom_core::model::{Body, Scalar};
 use strongroom_core::store::{Computed, Made, Write};
 
 use super::body;
+use super::connection::Connection;
 use super::row;
 use super::statements::Statements;
 use crate::failure::Failure;
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 /// Lets the server make the computed fields of `changed`, which is the document with all other
 /// changes of the write, and sets them in it.
 pub(crate) async fn onto(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     write: &Write,
     changed: Body,

@@ -1,17 +1,17 @@
 //! What the server would be asked, with its own plan for it.
 
 use sqlx_core::row::Row;
-use sqlx_postgres::PgConnection;
 use strongroom_core::error::Result;
 use strongroom_core::store::{ExplainRequest, ExplainedStatement, Explanation};
 use strongroom_sql::Postgres;
 
+use super::connection::Connection;
 use super::row;
 use crate::failure::Failure;
 
 /// Explains a question, without carrying it out.
 pub(crate) async fn explain(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     request: &ExplainRequest,
 ) -> Result<Explanation, Failure> {
     let mut explained = Vec::new();

@@ -1,10 +1,10 @@
 //! Loading documents by key.
 
-use sqlx_postgres::PgConnection;
 use strongroom_core::error::Error;
 use strongroom_core::model::RawDocument;
 use strongroom_core::store::LoadRequest;
 
+use super::connection::Connection;
 use super::row;
 use super::statements::Statements;
 use crate::failure::Failure;
@@ -17,7 +17,7 @@ pub(crate) fn around(_request: &LoadRequest) -> Around {
 
 /// Loads one document for each key, in order, from one state of the data.
 pub(crate) async fn load(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     request: &LoadRequest,
 ) -> Result<Vec<Option<RawDocument>>, Failure> {

@@ -1,15 +1,18 @@
 //! How connections are opened, by the options or by a function of the user's.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use futures_util::future::BoxFuture;
+use sqlx_core::Error as Driver;
 use sqlx_core::connection::ConnectOptions;
-use sqlx_postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx_postgres::{PgConnectOptions, PgSslMode};
 use strongroom_core::error::Result;
 
 use crate::failure::Failure;
+
+use super::connection::Connection;
 
 /// What one connection is opened with where it differs from the options: a password that changes,
 /// or the place where a connector of a cloud listens.
@@ -117,11 +120,13 @@ pub(crate) struct Connector {
     /// Whether TLS goes by where the server is.
     pub(crate) tls_by_host: bool,
     pub(crate) log_in: Option<Arc<LogIn>>,
+    /// Behind a pooler: what every transaction begins with.
+    pub(crate) settings: Option<Arc<str>>,
 }
 
 impl Connector {
     /// Opens a connection.
-    pub(crate) async fn connect(&self) -> Result<PgConnection, Failure> {
+    pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
         let mut connect = self.connect.clone();
         if let Some(log_in) = &self.log_in {
             connect = log_in().await?.onto(connect);
@@ -129,13 +134,24 @@ impl Connector {
         if self.tls_by_host {
             connect = tls_by_host(connect);
         }
-        Ok(connect.connect().await?)
+        let driver = connect.connect().await.map_err(untrusted)?;
+        Ok(Connection::new(driver, self.settings.clone()))
     }
 }
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
+/// A server whose certificate is refused comes as one that sends what makes no sense.
+fn untrusted(error: Driver) -> Driver {
+    match error {
+        Driver::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Driver::Tls(error.into())
+        }
+        other => other,
     }
 }
 

@@ -5,6 +5,7 @@ mod options;
 mod shared;
 mod store;
 
+mod connection;
 mod server;
 mod statements;
 

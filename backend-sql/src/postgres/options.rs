@@ -13,6 +13,9 @@ use strongroom_core::store::FunctionSupport;
 
 use super::login::{self, Connector, PostgresLogin};
 
+/// Longest name of a schema, in bytes.
+const MAX_SCHEMA: usize = 63;
+
 /// Where the server is, and how it is spoken to.
 ///
 /// `Debug` prints no password.
@@ -29,6 +32,8 @@ use super::login::{self, Connector, PostgresLogin};
 #[derive(Clone)]
 pub struct PostgresOptions {
     connector: Connector,
+    pub(crate) schema: Option<String>,
+    pooled: bool,
     pub(crate) connections: usize,
     pub(crate) wait: Duration,
     pub(crate) functions: FunctionSupport,
@@ -70,7 +75,10 @@ impl PostgresOptions {
                 connect,
                 tls_by_host,
                 log_in: None,
+                settings: None,
             },
+            schema: None,
+            pooled: false,
             connections: 8,
             wait: Duration::from_secs(10),
             functions: FunctionSupport::Registered(BTreeSet::new()),
@@ -156,18 +164,100 @@ impl PostgresOptions {
         self
     }
 
+    /// Keeps everything in a schema of this name, which is made where it is not there. Stores of
+    /// different schemas do not see each other's collections. Without this, the server says which
+    /// schema it is, by its `search_path`; with it, nothing else is searched, so functions that
+    /// filters call are made in this schema, too.
+    ///
+    /// # Errors
+    ///
+    /// `Config` if the server has a use of its own for the name, as for those that begin with
+    /// `pg_`; if it has a control character; if it is empty or longer than 63 bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use strongroom_sqlx::PostgresOptions;
+    ///
+    /// let options = PostgresOptions::from_url("postgres://ada@127.0.0.1/app")?;
+    /// let options = options.schema("tenant 7")?;
+    /// # let _ = options;
+    /// # Ok::<(), strongroom_core::Error>(())
+    /// ```
+    pub fn schema(mut self, name: impl Into<String>) -> Result<Self> {
+        let name = name.into();
+        let refused = |why: &str| {
+            let message = format!("{name:?} cannot be a schema: {why}");
+            Err(Error::new(ErrorKind::Config, message))
+        };
+        if name.is_empty() || name.len() > MAX_SCHEMA {
+            return refused(&format!("it has not 1 to {MAX_SCHEMA} bytes"));
+        }
+        if name.chars().any(char::is_control) {
+            return refused("it has a control character");
+        }
+        if name.starts_with("pg_") || matches!(&*name, "$user" | "information_schema") {
+            return refused("the server has a use of its own for that name");
+        }
+        self.schema = Some(name);
+        Ok(self)
+    }
+
+    /// Says that the URL is that of a pooler which lends a process of the server's for each
+    /// transaction, such as PgBouncer in the mode `transaction`.
+    ///
+    /// Every call is a transaction then, and no statement is kept prepared: a call takes some more
+    /// round trips. Nothing is demanded of the pooler but that it rolls back where a client goes
+    /// away, and knows the parameters `DateStyle`, `client_encoding` and `TimeZone` of a new
+    /// connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use strongroom_sqlx::PostgresOptions;
+    ///
+    /// let options = PostgresOptions::from_url("postgres://ada@127.0.0.1:6432/app")?;
+    /// let options = options.transaction_pooler();
+    /// # let _ = options;
+    /// # Ok::<(), strongroom_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn transaction_pooler(mut self) -> Self {
+        self.pooled = true;
+        self
+    }
+
     /// What opens the connections.
     pub(crate) fn connector(&self) -> Connector {
         let wait = self.wait.as_millis().min(i32::MAX.unsigned_abs().into());
-        let mut connector = self.connector.clone();
-        connector.connect = connector.connect.options([
+        let mut settings = vec![
             ("lock_timeout", wait.to_string()),
             // Compiling a statement to machine code costs more than the small ones sent here.
             ("jit", "off".to_owned()),
             ("client_min_messages", "warning".to_owned()),
-        ]);
+        ];
+        if let Some(schema) = &self.schema {
+            settings.push(("search_path", quoted(schema)));
+        }
+        let mut connector = self.connector.clone();
+        if self.pooled {
+            let settings = settings.iter().map(|(name, value)| match *name {
+                // A list of names, and not one text.
+                "search_path" => format!("; SET LOCAL {name} = {value}"),
+                _ => format!("; SET LOCAL {name} = '{value}'"),
+            });
+            connector.settings = Some(settings.collect::<String>().into());
+            connector.connect = connector.connect.extra_float_digits(None);
+        } else {
+            connector.connect = connector.connect.options(settings);
+        }
         connector
     }
+}
+
+/// A name as SQL has it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 impl fmt::Debug for PostgresOptions {
@@ -179,6 +269,8 @@ impl fmt::Debug for PostgresOptions {
             .field("database", &connect.get_database())
             .field("user", &connect.get_username())
             .field("tls", &connect.get_ssl_mode())
+            .field("schema", &self.schema)
+            .field("pooled", &self.pooled)
             .field("connections", &self.connections)
             .field("wait", &self.wait)
             .field("functions", &self.functions)

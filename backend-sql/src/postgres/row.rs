@@ -6,13 +6,15 @@ use std::time::Duration;
 use sqlx_core::row::Row;
 use sqlx_core::type_info::TypeInfo;
 use sqlx_core::value::ValueRef;
-use sqlx_postgres::{PgArguments, PgConnection, PgRow, Postgres};
+use sqlx_postgres::{PgArguments, PgRow, Postgres};
 use strongroom_core::error::{Error, Result};
-use strongroom_core::model::{Key, RawDocument, Scalar, Version, WriteId};
+use strongroom_core::model::{Key, RawDocument, Scalar, Timestamp, Version, WriteId};
+use strongroom_core::store::Stamps;
 use strongroom_sql::postgres::{load_text, store_text};
 use strongroom_sql::{Dialect, Param, Statement};
 
 use super::body;
+use super::connection::Connection;
 use crate::ask::Ask;
 use crate::failure::Failure;
 
@@ -105,6 +107,27 @@ pub(crate) fn aged_document(row: &PgRow, first: usize, key: Key) -> Result<RawDo
     })
 }
 
+/// The stamps in two columns of text, if the row has those.
+pub(crate) fn stamps(row: &PgRow, first: usize) -> Result<Stamps, Failure> {
+    if row.columns().len() <= first {
+        return Ok(Stamps::default());
+    }
+    let stamp = |column| -> Result<_, Failure> {
+        let text: Option<&str> = row.try_get(column)?;
+        let millis = text.and_then(|text| text.parse().ok());
+        Ok(millis.and_then(|millis| Timestamp::from_millis(millis).ok()))
+    };
+    Ok(Stamps {
+        created: stamp(first)?,
+        updated: stamp(first + 1)?,
+    })
+}
+
+/// The server's time in a column of milliseconds.
+pub(crate) fn time(row: &PgRow, column: usize) -> Result<Timestamp, Failure> {
+    Ok(Timestamp::from_millis(integer(row, column)?)?)
+}
+
 /// A single value; `None` for `NULL`.
 pub(crate) fn scalar(row: &PgRow, column: usize) -> Result<Option<Scalar>, Failure> {
     let Some(stored) = bytes(row, column)? else {
@@ -184,7 +207,7 @@ fn numeric(bytes: &[u8]) -> Option<Scalar> {
     text.parse().ok().map(Scalar::Float)
 }
 
-impl Ask for PgConnection {
+impl Ask for Connection {
     type Row = PgRow;
 
     fn dialect() -> &'static dyn Dialect {

@@ -10,7 +10,7 @@ use sqlx_core::query::query;
 use sqlx_core::query_scalar::query_scalar;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::sql_str::AssertSqlSafe;
-use sqlx_postgres::{PgConnection, Postgres as Driver};
+use sqlx_postgres::Postgres as Driver;
 use strongroom_core::error::{Error, ErrorKind, Result};
 use strongroom_core::model::{CollectionName, Model};
 use strongroom_core::store::{CollectionDescription, EnsureReport, ServerInfo};
@@ -19,20 +19,43 @@ use strongroom_sql::{Dialect, Postgres};
 
 use crate::failure::Failure;
 
+use super::connection::Connection;
+
 /// The layout of tables and functions that this version writes and reads.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
+/// The one before, which had no indexes of words.
+const WITHOUT_WORDS: i32 = 1;
 
 /// It reads the catalogue as a table: a look-up by name may be answered from a cache of the
 /// connection's, which does not know yet what another one made while this one waited for it.
 const IS_PREPARED: &str = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'strongroom_format' \
-     AND relnamespace = current_schema()::regnamespace)";
+     AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))";
 
 /// Makes the store's own tables and functions where they are not there, within a transaction.
-pub(crate) async fn prepare(connection: &mut PgConnection) -> Result<(), Failure> {
+/// They are made in this schema, if one is named, and that with them.
+pub(crate) async fn prepare(
+    connection: &mut Connection,
+    schema: Option<&str>,
+) -> Result<(), Failure> {
     lock(connection).await?;
+    if let Some(schema) = schema {
+        let there = query_scalar::<Driver, bool>(
+            "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)",
+        );
+        // One that may use a schema need not be one that may make some.
+        if !there.bind(schema).fetch_one(&mut *connection).await? {
+            let name = Postgres.identifier(schema);
+            raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {name}")))
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
     let there = query_scalar::<Driver, bool>(IS_PREPARED);
     if there.fetch_one(&mut *connection).await? {
-        return check_format(connection).await;
+        return match format(connection).await? {
+            Some(WITHOUT_WORDS) => add_words(connection).await,
+            other => check_format(other),
+        };
     }
     raw_sql(
         "CREATE TABLE strongroom_format (entry integer PRIMARY KEY CHECK (entry = 1), version integer NOT NULL); \
@@ -49,18 +72,26 @@ pub(crate) async fn prepare(connection: &mut PgConnection) -> Result<(), Failure
 }
 
 /// Whether the store's own tables are there.
-pub(crate) async fn is_prepared(connection: &mut PgConnection) -> Result<bool, Failure> {
+pub(crate) async fn is_prepared(connection: &mut Connection) -> Result<bool, Failure> {
     let there = query_scalar::<Driver, bool>(IS_PREPARED);
     if !there.fetch_one(&mut *connection).await? {
         return Ok(false);
     }
-    check_format(connection).await?;
+    let format = format(connection).await?;
+    if format == Some(WITHOUT_WORDS) {
+        return Ok(false);
+    }
+    check_format(format)?;
     Ok(true)
 }
 
-async fn check_format(connection: &mut PgConnection) -> Result<(), Failure> {
+async fn format(connection: &mut Connection) -> Result<Option<i32>, Failure> {
     let format = query_scalar::<Driver, i32>("SELECT version FROM strongroom_format");
-    match format.fetch_optional(connection).await? {
+    Ok(format.fetch_optional(connection).await?)
+}
+
+fn check_format(format: Option<i32>) -> Result<(), Failure> {
+    match format {
         Some(FORMAT) => Ok(()),
         other => Err(Error::new(
             ErrorKind::Config,
@@ -70,8 +101,26 @@ async fn check_format(connection: &mut PgConnection) -> Result<(), Failure> {
     }
 }
 
+/// Makes the indexes of words of a database that was made without.
+async fn add_words(connection: &mut Connection) -> Result<(), Failure> {
+    raw_sql(PREPARE).execute(&mut *connection).await?;
+    let stored = query_scalar::<Driver, String>("SELECT model FROM strongroom_collections");
+    for model in stored.fetch_all(&mut *connection).await? {
+        for statement in Postgres.text_indexes(&decoded(&model)?) {
+            raw_sql(AssertSqlSafe(statement))
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
+    query::<Driver>("UPDATE strongroom_format SET version = $1")
+        .bind(FORMAT)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Makes changes of the schema wait for each other.
-async fn lock(connection: &mut PgConnection) -> Result<(), Failure> {
+async fn lock(connection: &mut Connection) -> Result<(), Failure> {
     query::<Driver>("SELECT pg_advisory_xact_lock(hashtext('strongroom'))")
         .execute(connection)
         .await?;
@@ -80,7 +129,7 @@ async fn lock(connection: &mut PgConnection) -> Result<(), Failure> {
 
 /// What a collection that fits already is told; `None` if something is to be done.
 pub(crate) async fn fits(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     wanted: &Arc<Model>,
 ) -> Result<Option<EnsureReport>, Failure> {
     let Some(stored) = stored_model(connection, wanted.name()).await? else {
@@ -93,7 +142,7 @@ pub(crate) async fn fits(
 
 /// Makes the collection fit.
 pub(crate) async fn ensure(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     wanted: &Arc<Model>,
 ) -> Result<EnsureReport, Failure> {
     lock(connection).await?;
@@ -131,13 +180,10 @@ pub(crate) async fn ensure(
     Ok(report)
 }
 
-async fn refuse_foreign(
-    connection: &mut PgConnection,
-    name: &CollectionName,
-) -> Result<(), Failure> {
+async fn refuse_foreign(connection: &mut Connection, name: &CollectionName) -> Result<(), Failure> {
     let there = query_scalar::<Driver, bool>(
         "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 \
-         AND relnamespace = current_schema()::regnamespace)",
+         AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()))",
     )
     .bind(short_name(name.as_str()).into_owned())
     .fetch_one(connection)
@@ -154,7 +200,7 @@ async fn refuse_foreign(
 
 /// Describes a collection.
 pub(crate) async fn describe(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     name: &CollectionName,
 ) -> Result<Option<CollectionDescription>, Failure> {
     let Some(model) = stored_model(connection, name).await? else {
@@ -171,7 +217,7 @@ pub(crate) async fn describe(
 
 /// Drops a collection.
 pub(crate) async fn drop_collection(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     name: &CollectionName,
 ) -> Result<bool, Failure> {
     lock(connection).await?;
@@ -192,7 +238,7 @@ pub(crate) async fn drop_collection(
 
 /// Checks that a collection is there.
 pub(crate) async fn require(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     name: &CollectionName,
 ) -> Result<(), Failure> {
     match stored_model(connection, name).await? {
@@ -206,7 +252,7 @@ pub(crate) async fn require(
 }
 
 async fn stored_model(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     name: &CollectionName,
 ) -> Result<Option<Model>, Failure> {
     let text =
@@ -214,20 +260,21 @@ async fn stored_model(
             .bind(name.as_str())
             .fetch_optional(connection)
             .await?;
-    let model = text.map(|text| {
-        serde_json::from_str(&text).map_err(|e| {
-            Error::new(
-                ErrorKind::SchemaMismatch,
-                "the stored model does not decode",
-            )
-            .with_source(e)
-        })
-    });
-    Ok(model.transpose()?)
+    Ok(text.map(|text| decoded(&text)).transpose()?)
+}
+
+fn decoded(text: &str) -> Result<Model> {
+    serde_json::from_str(text).map_err(|e| {
+        Error::new(
+            ErrorKind::SchemaMismatch,
+            "the stored model does not decode",
+        )
+        .with_source(e)
+    })
 }
 
 /// Asks what answers at the other end.
-pub(crate) async fn server_info(connection: &mut PgConnection) -> Result<ServerInfo, Failure> {
+pub(crate) async fn server_info(connection: &mut Connection) -> Result<ServerInfo, Failure> {
     let version = query_scalar::<Driver, String>("SHOW server_version")
         .fetch_one(connection)
         .await?;

@@ -1,63 +1,100 @@
 //! The server's side of a connection.
 
+use std::time::Duration;
+
 use sqlx_core::Error as Driver;
-use sqlx_core::connection::Connection;
 use sqlx_core::query::query;
 use sqlx_core::query_scalar::query_scalar;
-use sqlx_postgres::{PgConnection, Postgres};
+use sqlx_core::raw_sql::raw_sql;
+use sqlx_core::row::Row as _;
+use sqlx_core::sql_str::AssertSqlSafe;
+use sqlx_postgres::Postgres;
+use strongroom_core::error::Error;
 
 use crate::failure::Failure;
 use crate::pool::{END_WAIT, Server};
 use crate::scan::Scanned;
 
+use super::connection::Connection;
 use super::login::Connector;
 
+/// How often the server is asked whether a transaction is over.
+const ASK_EVERY: Duration = Duration::from_millis(10);
+
 impl Server for Connector {
-    type Connection = PgConnection;
+    type Connection = Connection;
+    /// Behind a pooler, whose connections have no process of their own, zero.
     type Process = i32;
 
-    async fn open(&self) -> Result<PgConnection, Failure> {
+    async fn open(&self) -> Result<Connection, Failure> {
         self.connect().await
     }
 
-    async fn process(connection: &mut PgConnection) -> Result<i32, Failure> {
+    async fn process(connection: &mut Connection) -> Result<i32, Failure> {
+        if connection.is_pooled() {
+            return Ok(0);
+        }
         let process = query_scalar::<Postgres, i32>("SELECT pg_backend_pid()");
         Ok(process.fetch_one(connection).await?)
     }
 
-    async fn end(&self, process: i32) -> Result<(), Failure> {
-        let mut connection = self.connect().await?;
+    async fn end(&self, connection: Connection, process: i32) -> Result<(), Failure> {
+        if connection.is_pooled() {
+            let committing = connection.committing().map(str::to_owned);
+            // The pooler rolls back what was not to be committed yet.
+            drop(connection);
+            return match committing {
+                Some(number) => self.until_over(&number).await,
+                None => Ok(()),
+            };
+        }
+        let mut other = self.connect().await?;
         let wait = i64::try_from(END_WAIT.as_millis()).unwrap_or(i64::MAX);
         query::<Postgres>("SELECT pg_terminate_backend($1, $2)")
             .bind(process)
             .bind(wait)
-            .execute(&mut connection)
+            .execute(&mut other)
             .await?;
-        Ok(connection.close().await?)
+        drop(connection);
+        Ok(other.close().await?)
     }
 }
 
 impl Connector {
     /// What became of the transaction of this number: `None` if the server does not tell.
-    pub(crate) async fn committed(&self, transaction: &str) -> Result<Option<bool>, Failure> {
-        let mut connection = self.connect().await?;
-        let status = query_scalar::<Postgres, Option<String>>("SELECT pg_xact_status($1::xid8)")
-            .bind(transaction)
-            .fetch_one(&mut connection)
-            .await?;
-        connection.close().await?;
-        Ok(match status.as_deref() {
+    pub(crate) async fn committed(&self, number: &str) -> Result<Option<bool>, Failure> {
+        Ok(match self.status(number).await?.as_deref() {
             Some("committed") => Some(true),
             Some("aborted") => Some(false),
             _ => None,
         })
+    }
+
+    async fn status(&self, number: &str) -> Result<Option<String>, Failure> {
+        let number: u64 = number
+            .parse()
+            .map_err(|_| Error::internal("the number of a transaction is none"))?;
+        let mut connection = self.connect().await?;
+        // One message, which any process that a pooler lends can answer.
+        let asked = format!("SELECT pg_xact_status('{number}'::xid8)");
+        let status = raw_sql(AssertSqlSafe(asked)).fetch_one(&mut connection);
+        let status = status.await?.try_get(0)?;
+        connection.close().await?;
+        Ok(status)
+    }
+
+    async fn until_over(&self, number: &str) -> Result<(), Failure> {
+        while self.status(number).await?.as_deref() == Some("in progress") {
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+        Ok(())
     }
 }
 
 impl Scanned for Connector {
     const SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
-    async fn close(connection: PgConnection) -> Result<(), Driver> {
+    async fn close(connection: Connection) -> Result<(), Driver> {
         connection.close().await
     }
 }

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sqlx_core::raw_sql::raw_sql;
-use sqlx_postgres::PgConnection;
 use strongroom_core::error::Result;
 use strongroom_core::model::{CollectionName, Model};
-use strongroom_core::store::Capabilities;
+use strongroom_core::store::{Capabilities, Stamping};
 use tokio::sync::Semaphore;
 
 use crate::failure::{Phase, map};
@@ -15,6 +14,7 @@ use crate::pool;
 use crate::session::{self, Sessions};
 use crate::work::{Around, Undo};
 
+use super::connection::Connection;
 use super::login::Connector;
 use super::options::PostgresOptions;
 use super::statements::Statements;
@@ -30,7 +30,7 @@ pub(crate) type Links = pool::Links<Connector>;
 pub(crate) type Lease = pool::Lease<Connector>;
 
 /// What a call does with a connection.
-pub(crate) type Work<T> = session::Work<PgConnection, T>;
+pub(crate) type Work<T> = session::Work<Connection, T>;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -60,6 +60,7 @@ impl Shared {
         capabilities.matching_writes = true;
         capabilities.gains_by_coalescing = true;
         capabilities.durable = true;
+        capabilities.stamping = Stamping::Store;
         Ok(Self {
             links: Links::new(options.connector(), options.connections, options.wait)?,
             options,
@@ -112,32 +113,42 @@ impl Shared {
         } else {
             self.links.lease().await?
         };
+        let pooled = lease.connection()?.is_pooled();
         let begin = match around {
-            Around::Read | Around::Write => {
+            Around::Read | Around::Write if !pooled => {
                 let outcome = work(lease.connection()?, Undo::Nothing).await;
                 let phase = if writes { Phase::Write } else { Phase::Read };
                 return lease.after(outcome).map_err(|f| f.told(phase, model));
             }
+            Around::Read => "BEGIN READ ONLY",
             Around::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            Around::Transaction | Around::Schema => "BEGIN",
+            Around::Write | Around::Transaction | Around::Schema => "BEGIN",
+        };
+        // What a transaction behind a pooler was set to would go with it.
+        let (then, undo) = match pooled && writes {
+            true => ("; SAVEPOINT strongroom_call", Undo::Call),
+            false => ("", Undo::Own),
         };
         let connection = lease.connection()?;
-        let begun = raw_sql(begin).execute(&mut *connection).await;
+        let begun = connection.begin(begin, then).await;
         begun.map_err(|e| map(e, Phase::Read, model))?;
-        let outcome = work(&mut *connection, Undo::Own).await;
-        let end = match &outcome {
-            Ok(_) => "COMMIT",
+        let outcome = work(&mut *connection, undo).await;
+        let ended = match &outcome {
+            Ok(_) if pooled && writes => match connection.number().await {
+                Ok(number) => connection.commit(number).await,
+                // Nothing was to be committed yet.
+                Err(error) => return Err(map(error, Phase::Read, model)),
+            },
+            Ok(_) => connection.commit(None).await,
             // The connection is gone, and with it the transaction.
-            Err(failure) if failure.is_loss() => "",
-            Err(_) => "ROLLBACK",
+            Err(failure) if failure.is_loss() => {
+                drop(lease);
+                return outcome.map_err(|f| f.told(Phase::Read, model));
+            }
+            Err(_) => raw_sql("ROLLBACK").execute(connection).await.map(drop),
         };
-        if end.is_empty() {
-            drop(lease);
-            return outcome.map_err(|f| f.told(Phase::Read, model));
-        }
-        let ended = raw_sql(end).execute(connection).await;
         match (outcome, ended) {
-            (outcome, Ok(_)) => {
+            (outcome, Ok(())) => {
                 lease.give_back();
                 outcome.map_err(|f| f.told(Phase::Read, model))
             }

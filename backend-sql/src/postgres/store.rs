@@ -56,7 +56,8 @@ pub struct PostgresStore {
 
 impl PostgresStore {
     /// Connects to a server and makes the database ready for the store: two tables and five
-    /// functions whose names begin with `strongroom_`, in the current schema.
+    /// functions whose names begin with `strongroom_`, in the current schema or the one that the
+    /// options name.
     ///
     /// A dropped future leaves the database as it was, or ready for the store.
     ///
@@ -70,7 +71,10 @@ impl PostgresStore {
             let shared = Shared::new(options)?;
             let look: Work<_> = Box::new(|c, _| Box::pin(schema::is_prepared(c)));
             if !shared.run(Around::Read, None, look).await? {
-                let prepare: Work<_> = Box::new(|c, _| Box::pin(schema::prepare(c)));
+                let name = shared.options.schema.clone();
+                let prepare: Work<_> = Box::new(move |c, _| {
+                    Box::pin(async move { schema::prepare(c, name.as_deref()).await })
+                });
                 shared.run(Around::Transaction, None, prepare).await?;
             }
             Ok(shared)

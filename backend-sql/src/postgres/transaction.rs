@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx_core::Error as Driver;
-use sqlx_core::query_scalar::query_scalar;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::sql_str::AssertSqlSafe;
-use sqlx_postgres::{PgConnection, Postgres};
 use strongroom_core::error::{Error, ErrorKind, Operation, Result};
 use strongroom_core::model::{CollectionName, Model, RawDocument};
 use strongroom_core::store::{
@@ -30,13 +28,14 @@ use crate::work::Around;
 use crate::{aggregate, group, matching, search};
 
 use super::bulk::at_once;
+use super::connection::Connection;
 use super::error::{answered, is_serialization};
 use super::login::Connector;
 use super::shared::{Lease, Shared, Work};
 use super::{bulk, explain, load, schema, write};
 
 impl Engine for Connector {
-    fn begin(isolation: Isolation) -> Result<&'static str> {
+    fn beginning(isolation: Isolation) -> Result<&'static str> {
         Ok(match isolation {
             Isolation::Default => "BEGIN",
             Isolation::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ",
@@ -45,7 +44,11 @@ impl Engine for Connector {
         })
     }
 
-    async fn send(connection: &mut PgConnection, sql: &str) -> Result<(), Driver> {
+    async fn begin(connection: &mut Connection, sql: &'static str) -> Result<(), Driver> {
+        connection.begin(sql, "").await
+    }
+
+    async fn send(connection: &mut Connection, sql: &str) -> Result<(), Driver> {
         // It holds names of savepoints, and no value.
         let sent = raw_sql(AssertSqlSafe(sql)).execute(connection).await;
         sent.map(drop)
@@ -73,10 +76,7 @@ impl Engine for Connector {
     /// the question before the commit it refuses then. What it answers tells later what became of
     /// a commit whose own answer is lost.
     async fn commit(mut lease: Lease, _wrote: bool) -> Result<()> {
-        let number = query_scalar::<Postgres, Option<String>>(
-            "SELECT pg_current_xact_id_if_assigned()::text",
-        );
-        let number = match number.fetch_one(lease.connection()?).await {
+        let number = match lease.connection()?.number().await {
             Ok(number) => number,
             Err(error) => {
                 let told = match answered(&error).map(|e| e.code() == "25P02") {
@@ -87,7 +87,7 @@ impl Engine for Connector {
                 return Err(told);
             }
         };
-        let Err(error) = raw_sql("COMMIT").execute(lease.connection()?).await else {
+        let Err(error) = lease.connection()?.commit(number.clone()).await else {
             lease.give_back();
             return Ok(());
         };

@@ -5,13 +5,14 @@
 //! the second half contradict the first, the statement is sent again.
 
 use sqlx_core::row::Row;
-use sqlx_postgres::{PgConnection, PgRow};
+use sqlx_postgres::PgRow;
 use strongroom_core::error::{Error, ErrorKind};
 use strongroom_core::model::{Expected, Key, Version};
-use strongroom_core::store::{Action, BulkItem, Effect, Intent, Made, Receipt, Write};
+use strongroom_core::store::{Action, BulkItem, Effect, Intent, Made, Receipt, Stamps, Write};
 
 use super::body;
 use super::computed;
+use super::connection::Connection;
 use super::row;
 use super::statements::Statements;
 use crate::failure::Failure;
@@ -28,7 +29,7 @@ pub(crate) fn needs_transaction(write: &Write) -> bool {
 
 /// Carries out one item of a bulk within a transaction.
 pub(crate) async fn item(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     item: &BulkItem,
 ) -> Written {
@@ -45,7 +46,7 @@ pub(crate) async fn item(
 
 /// Carries out one write; a patch within a transaction.
 pub(crate) async fn write(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     write: &Write,
 ) -> Written {
@@ -72,22 +73,26 @@ pub(crate) async fn write(
                     write.expected.decide(intent, key, None)?;
                     return Err(Error::not_found(key.clone()).into());
                 };
+                let now = row::time(&found, 4)?;
                 let found = row::aged_document(&found, 0, key.clone())?;
                 write.expected.decide(intent, key, Some(found.version))?;
                 let patched = patch.apply(&found.body)?;
                 let (patched, made) =
                     computed::onto(connection, statements, write, patched).await?;
+                let (patched, stamps) =
+                    write.stamp(&statements.model, patched, Some(&found.body), now)?;
                 let next = found.version.next()?;
                 let body = body::stored(&patched)?;
-                let replace = Statements::with_key(&statements.replace_exactly, key)
+                let replace = Statements::with_key(&statements.plain().replace_exactly, key)
                     .bind(found.version.counter())
                     .bind(write.write_id.as_bytes().to_vec())
                     .bind(body.into_owned());
                 match told(replace.fetch_optional(&mut *connection).await?)? {
-                    Some((true, _)) => {
-                        return Ok(Receipt::written(Effect::Patched, next).with_made(made));
+                    Some((true, ..)) => {
+                        let receipt = Receipt::written(Effect::Patched, next);
+                        return Ok(receipt.with_made(made).with_stamps(stamps));
                     }
-                    other => other.map(|(_, version)| version),
+                    other => other.map(|(_, version, _)| version),
                 }
             }
             Action::Delete => match delete_once(connection, statements, write).await? {
@@ -121,7 +126,7 @@ enum Told {
 }
 
 async fn put_once(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     write: &Write,
     body: &str,
@@ -129,20 +134,23 @@ async fn put_once(
     let key = &write.key;
     let id = write.write_id.as_bytes().to_vec();
     let body = body.to_owned();
+    let puts = statements.puts(write);
     match write.expected {
         Expected::Absent => {
             let version = Version::created();
-            let insert = Statements::with_key(&statements.insert, key)
+            let insert = Statements::with_key(&puts.insert, key)
                 .bind(version.counter())
                 .bind(id)
                 .bind(body);
             Ok(match told(insert.fetch_optional(connection).await?)? {
-                Some((true, _)) => Told::Written(Receipt::written(Effect::Created, version)),
-                other => Told::There(other.map(|(_, version)| version)),
+                Some((true, _, stamps)) => {
+                    Told::Written(Receipt::written(Effect::Created, version).with_stamps(stamps))
+                }
+                other => Told::There(other.map(|(_, version, _)| version)),
             })
         }
         Expected::Any => {
-            let upsert = Statements::with_key(&statements.upsert, key)
+            let upsert = Statements::with_key(&puts.upsert, key)
                 .bind(Version::created().counter())
                 .bind(id)
                 .bind(body);
@@ -154,15 +162,19 @@ async fn put_once(
                 Some(1) => Effect::Created,
                 _ => Effect::Replaced,
             };
-            Ok(Told::Written(Receipt::written(effect, version)))
+            let stamps = row::stamps(&found, 1)?;
+            Ok(Told::Written(
+                Receipt::written(effect, version).with_stamps(stamps),
+            ))
         }
         Expected::Present => {
-            let replace = Statements::with_key(&statements.replace_present, key)
+            let replace = Statements::with_key(&puts.replace_present, key)
                 .bind(id)
                 .bind(body);
             Ok(match replace.fetch_optional(connection).await? {
                 Some(found) => {
-                    Told::Written(Receipt::written(Effect::Replaced, row::version(&found, 0)?))
+                    let receipt = Receipt::written(Effect::Replaced, row::version(&found, 0)?);
+                    Told::Written(receipt.with_stamps(row::stamps(&found, 1)?))
                 }
                 None => Told::There(None),
             })
@@ -173,20 +185,22 @@ async fn put_once(
                 return Ok(Told::There(None));
             };
             let next = version.next()?;
-            let replace = Statements::with_key(&statements.replace_exactly, key)
+            let replace = Statements::with_key(&puts.replace_exactly, key)
                 .bind(counter)
                 .bind(id)
                 .bind(body);
             Ok(match told(replace.fetch_optional(connection).await?)? {
-                Some((true, _)) => Told::Written(Receipt::written(Effect::Replaced, next)),
-                other => Told::There(other.map(|(_, version)| version)),
+                Some((true, _, stamps)) => {
+                    Told::Written(Receipt::written(Effect::Replaced, next).with_stamps(stamps))
+                }
+                other => Told::There(other.map(|(_, version, _)| version)),
             })
         }
     }
 }
 
 async fn delete_once(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     write: &Write,
 ) -> Result<Told, Failure> {
@@ -198,8 +212,8 @@ async fn delete_once(
         };
         let delete = Statements::with_key(&statements.delete_exactly, key).bind(counter);
         return Ok(match told(delete.fetch_optional(connection).await?)? {
-            Some((true, _)) => gone(),
-            other => Told::There(other.map(|(_, version)| version)),
+            Some((true, ..)) => gone(),
+            other => Told::There(other.map(|(_, version, _)| version)),
         });
     }
     let delete = Statements::with_key(&statements.delete, key);
@@ -212,15 +226,18 @@ async fn delete_once(
     )
 }
 
-/// Whether it was written, and the version that is there.
-fn told(found: Option<PgRow>) -> Result<Option<(bool, Version)>, Failure> {
+/// Whether it was written, the version that is there, and the stamps of what was written.
+fn told(found: Option<PgRow>) -> Result<Option<(bool, Version, Stamps)>, Failure> {
     found
-        .map(|found| Ok((found.try_get(0)?, row::version(&found, 1)?)))
+        .map(|found| {
+            let version = row::version(&found, 1)?;
+            Ok((found.try_get(0)?, version, row::stamps(&found, 2)?))
+        })
         .transpose()
 }
 
 async fn version(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     key: &Key,
 ) -> Result<Option<Version>, Failure> {

@@ -7,7 +7,8 @@ use strongroom_core::model::Key;
 use strongroom_core::query::{Filter, Native};
 use strongroom_core::store::{BeginOptions, CountRequest, Load, LoadRequest, Save, Search, Store};
 
-use crate::support::{At, Cut, ENGINE, Named, Options, Proxy, SqlStore, WRONG};
+use crate::support::proxy::{At, Cut, Proxy};
+use crate::support::{ENGINE, Named, Options, SqlStore, WRONG};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_off_calls_leave_the_only_connection_clean() {

@@ -10,7 +10,8 @@ use strongroom_core::store::{
     Action, BeginOptions, BulkItem, BulkRequest, Load, LoadRequest, Receipt, Store, Write,
 };
 
-use crate::support::{At, Cut, Named, Options, Proxy, SqlStore};
+use crate::support::proxy::{At, Cut, Proxy};
+use crate::support::{Named, Options, SqlStore};
 
 /// How many connections are cut before the server hears of what is sent, and as many after.
 fn cuts() -> usize {

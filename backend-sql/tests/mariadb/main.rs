@@ -5,6 +5,8 @@
     reason = "tests end by panicking; outside of a test function the lint does not know one"
 )]
 
+#[path = "../cases/bulks.rs"]
+mod bulks;
 mod conformance;
 #[path = "../cases/connections.rs"]
 mod connections;

@@ -14,7 +14,7 @@ use strongroom_core::store::{
 };
 use strongroom_sqlx::{MariaDbLogin, MariaDbOptions, MariaDbStore};
 
-pub use crate::proxy::{At, Cut, Proxy};
+pub(crate) use crate::proxy;
 
 /// The options and the store of this server.
 pub type Options = MariaDbOptions;
@@ -45,6 +45,11 @@ pub fn options() -> MariaDbOptions {
     MariaDbOptions::from_url(&url()).unwrap()
 }
 
+/// A body that is longer than a message that the server takes.
+pub fn refused_body() -> Body {
+    Body::from_trusted(format!(r#"{{"t":"{}"}}"#, "x".repeat(17 << 20)))
+}
+
 /// Where the server is, and who may use it.
 pub struct Place {
     pub scheme: &'static str,
@@ -57,14 +62,17 @@ pub struct Place {
 /// Where a user is let in by this password, and by no other.
 pub async fn place_for(password: &str) -> Place {
     let user = "strongroom-canary";
-    let made = AssertSqlSafe(format!(
-        "CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}'; \
-         GRANT ALL ON *.* TO '{user}'@'%'"
-    ));
-    raw_sql(made)
-        .execute(&mut connection().await)
-        .await
-        .unwrap();
+    // A server may have a nameless user of its own machine, who would come first.
+    for host in ["%", "localhost"] {
+        let made = AssertSqlSafe(format!(
+            "CREATE USER IF NOT EXISTS '{user}'@'{host}' IDENTIFIED BY '{password}'; \
+             GRANT ALL ON *.* TO '{user}'@'{host}'"
+        ));
+        raw_sql(made)
+            .execute(&mut connection().await)
+            .await
+            .unwrap();
+    }
     let server: MySqlConnectOptions = url().parse().unwrap();
     Place {
         scheme: "mariadb",
@@ -140,6 +148,12 @@ impl Named {
                 return idle;
             }
         }
+    }
+
+    /// How many deadlocks there were in the database. The server counts those of all databases
+    /// together, so none are told; calls that end in one fail.
+    pub async fn deadlocks(&self) -> i64 {
+        0
     }
 
     /// Ends all connections of the store, and tells how many there were.

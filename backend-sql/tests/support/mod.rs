@@ -6,6 +6,9 @@
     reason = "tests end by panicking; outside of a test function the lints do not know one"
 )]
 
+pub mod own;
+pub mod proxy;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,10 +20,6 @@ use strongroom_core::store::{
     BulkItem, BulkRequest, EnsureRequest, Load, LoadRequest, SaveRequest, Schema, Store, Write,
 };
 use strongroom_sqlx::{PostgresLogin, PostgresOptions, PostgresStore};
-
-pub mod proxy;
-
-pub use proxy::{At, Cut, Proxy};
 
 /// The server's URL. Without one the test fails: nothing is skipped.
 pub fn url() -> String {
@@ -48,6 +47,11 @@ pub const WRONG: &str = "1 / (1 - 1) = 1";
 /// How the tests speak to the server.
 pub fn options() -> PostgresOptions {
     PostgresOptions::from_url(&url()).unwrap()
+}
+
+/// A body that the server refuses: `jsonb` holds no number of so many digits.
+pub fn refused_body() -> Body {
+    Body::from_trusted(r#"{"n":1e200000}"#)
 }
 
 /// Where the server is, and who may use it.
@@ -108,6 +112,11 @@ impl Named {
     /// How many connections of the store are in a transaction without a statement under way.
     pub async fn idle_in_transaction(&self) -> i64 {
         self.ask(IN_TRANSACTION).await
+    }
+
+    /// How many deadlocks there were in the database.
+    pub async fn deadlocks(&self) -> i64 {
+        self.ask(DEADLOCKS).await
     }
 
     /// Ends all connections of the store, and tells how many there were.
@@ -185,3 +194,5 @@ const IN_TRANSACTION: &str = "SELECT count(*) FROM pg_stat_activity \
      WHERE application_name = $1 AND state LIKE 'idle in transaction%'";
 const END_ALL: &str = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity \
      WHERE application_name = $1";
+const DEADLOCKS: &str = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database() \
+     AND $1 <> ''";

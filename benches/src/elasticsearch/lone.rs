@@ -5,7 +5,7 @@ use strongroom::prelude::*;
 use super::raw::BULK;
 use super::{DOCUMENTS, Failure, Fixture, Server};
 use crate::documents::Sample;
-use crate::measure::{Line, Report, places};
+use crate::measure::{Line, Report, until};
 
 /// One load after another by key.
 pub(super) fn load<T: Sample>(report: &mut Report, server: &Server) -> Result<(), Failure> {
@@ -17,32 +17,19 @@ pub(super) fn load<T: Sample>(report: &mut Report, server: &Server) -> Result<()
     let fixture = runtime.block_on(Fixture::<T>::new(server, T::samples(DOCUMENTS)))?;
     let handle = fixture.by_hand.handle();
     let ids: Vec<&str> = fixture.held.iter().map(|d| d.id()).collect();
-    let (mut a, mut b) = (0, 0);
-    report.compare(
+    report.compare_each(
+        runtime,
         &name,
         Line::AtMost(1.10),
-        &mut |length| {
-            runtime.block_on(async {
-                let mut done = 0;
-                for n in places(length, ids.len(), &mut a) {
-                    let (found, _) = handle.load(ids[n]).await.expect("the load runs");
-                    assert_eq!(found.id(), ids[n]);
-                    done += 1;
-                }
-                done
-            })
+        ids.len(),
+        async |n| {
+            let (found, _) = handle.load(ids[n]).await.expect("the load runs");
+            assert_eq!(found.id(), ids[n]);
         },
-        &mut |length| {
-            runtime.block_on(async {
-                let mut done = 0;
-                for n in places(length, ids.len(), &mut b) {
-                    let found = fixture.collection.get(ids[n]).await;
-                    let found = found.expect("the load runs").expect("it is there");
-                    assert_eq!(found.id(), ids[n]);
-                    done += 1;
-                }
-                done
-            })
+        async |n| {
+            let found = fixture.collection.get(ids[n]).await;
+            let found = found.expect("the load runs").expect("it is there");
+            assert_eq!(found.id(), ids[n]);
         },
     );
     runtime.block_on(fixture.remove())
@@ -58,35 +45,22 @@ pub(super) fn save<T: Sample>(report: &mut Report, server: &Server) -> Result<()
     let mut fixture = runtime.block_on(Fixture::<T>::new(server, T::samples(DOCUMENTS)))?;
     let handle = fixture.by_hand.handle();
     let (by_hand, typed) = (&mut fixture.by_hand.held, &mut fixture.held);
-    let (mut a, mut b) = (0, 0);
-    report.compare(
+    report.compare_each(
+        runtime,
         &name,
         Line::AtMost(1.10),
-        &mut |length| {
-            runtime.block_on(async {
-                let mut done = 0;
-                for n in places(length, by_hand.len(), &mut a) {
-                    let (document, place) = &mut by_hand[n];
-                    document.touch(Timestamp::now());
-                    let saved = handle.save(document, document.id(), *place).await;
-                    *place = saved.expect("the save runs");
-                    done += 1;
-                }
-                done
-            })
+        DOCUMENTS,
+        async |n| {
+            let (document, place) = &mut by_hand[n];
+            document.touch(Timestamp::now());
+            let saved = handle.save(document, document.id(), *place).await;
+            *place = saved.expect("the save runs");
         },
-        &mut |length| {
-            runtime.block_on(async {
-                let mut done = 0;
-                for n in places(length, typed.len(), &mut b) {
-                    let document = &mut typed[n];
-                    document.change();
-                    let saved = fixture.collection.save(document).await;
-                    assert!(matches!(saved, Ok(Saved::Updated(_))), "{saved:?}");
-                    done += 1;
-                }
-                done
-            })
+        async |n| {
+            let document = &mut typed[n];
+            document.change();
+            let saved = fixture.collection.save(document).await;
+            assert!(matches!(saved, Ok(Saved::Updated(_))), "{saved:?}");
         },
     );
     runtime.block_on(fixture.remove())
@@ -116,37 +90,27 @@ pub(super) fn bulk<T: Sample>(report: &mut Report, server: &Server) -> Result<()
         &name,
         Line::AtMost(1.15),
         &mut |length| {
-            runtime.block_on(async {
-                let end = std::time::Instant::now() + length;
-                let mut done = 0;
-                while std::time::Instant::now() < end {
-                    let from = next(&mut a);
-                    let now = Timestamp::now();
-                    for (document, _) in &mut by_hand.held[from..from + BULK] {
-                        document.touch(now);
-                    }
-                    by_hand.save_all(from).await.expect("the bulk runs");
-                    done += BULK as u64;
+            let bulks = runtime.block_on(until(length, async || {
+                let from = next(&mut a);
+                let now = Timestamp::now();
+                for (document, _) in &mut by_hand.held[from..from + BULK] {
+                    document.touch(now);
                 }
-                done
-            })
+                by_hand.save_all(from).await.expect("the bulk runs");
+            }));
+            bulks * BULK as u64
         },
         &mut |length| {
-            runtime.block_on(async {
-                let end = std::time::Instant::now() + length;
-                let mut done = 0;
-                while std::time::Instant::now() < end {
-                    let from = next(&mut b);
-                    let part = &mut held[from..from + BULK];
-                    for document in &mut *part {
-                        document.change();
-                    }
-                    let saved = collection.save_many(part).await;
-                    assert!(saved.expect("the bulk runs").iter().all(Result::is_ok));
-                    done += BULK as u64;
+            let bulks = runtime.block_on(until(length, async || {
+                let from = next(&mut b);
+                let part = &mut held[from..from + BULK];
+                for document in &mut *part {
+                    document.change();
                 }
-                done
-            })
+                let saved = collection.save_many(part).await;
+                assert!(saved.expect("the bulk runs").iter().all(Result::is_ok));
+            }));
+            bulks * BULK as u64
         },
     );
     runtime.block_on(fixture.remove())

@@ -1,11 +1,9 @@
 //! Pages of 50, decoded on both sides.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::{Failure, Fixture, Server};
-use crate::measure::{Line, Report, places};
+use crate::measure::{Line, Report};
 use crate::orders::{CUSTOMERS, Order, customer, orders, placed_at};
 
 const ORDERS: usize = 20_000;
@@ -95,30 +93,13 @@ impl Pages<'_> {
                 "{name}"
             );
         }
-        let (mut a, mut b) = (0, 0);
-        report.compare(
+        report.compare_each(
+            runtime,
             name,
             Line::AtMost(1.10),
-            &mut |length: Duration| {
-                runtime.block_on(async {
-                    let mut done = 0;
-                    for n in places(length, count, &mut a) {
-                        assert_eq!(by_hand(n).await.len(), PAGE);
-                        done += 1;
-                    }
-                    done
-                })
-            },
-            &mut |length| {
-                runtime.block_on(async {
-                    let mut done = 0;
-                    for n in places(length, count, &mut b) {
-                        assert_eq!(typed(n).await.len(), PAGE);
-                        done += 1;
-                    }
-                    done
-                })
-            },
+            count,
+            async |n| assert_eq!(by_hand(n).await.len(), PAGE),
+            async |n| assert_eq!(typed(n).await.len(), PAGE),
         );
     }
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use strongroom::prelude::*;
 use tokio::sync::Mutex;
-use tokio::task::JoinSet;
 
 use super::{DOCUMENTS, Failure, Fixture, Server};
 use crate::documents::{Account, Sample};
-use crate::measure::{Line, Report, until};
+use crate::measure::{Line, Report, tasks, until};
 
 const TASKS: usize = 1_000;
 
@@ -30,34 +29,26 @@ pub(super) fn save(report: &mut Report, server: &Server) -> Result<(), Failure> 
         &name,
         Line::AtLeast(8.0),
         &mut |length| {
-            runtime.block_on(async {
-                let mut tasks = JoinSet::new();
-                for held in &by_hand {
-                    let (handle, held) = (handle.clone(), held.clone());
-                    tasks.spawn(until(length, async move || {
-                        let (document, place) = &mut *held.lock().await;
-                        document.touch(Timestamp::now());
-                        let saved = handle.save(document, document.id(), *place).await;
-                        *place = saved.expect("the save runs");
-                    }));
-                }
-                tasks.join_all().await.iter().sum()
-            })
+            runtime.block_on(tasks(TASKS, |n| {
+                let (handle, held) = (handle.clone(), by_hand[n].clone());
+                until(length, async move || {
+                    let (document, place) = &mut *held.lock().await;
+                    document.touch(Timestamp::now());
+                    let saved = handle.save(document, document.id(), *place).await;
+                    *place = saved.expect("the save runs");
+                })
+            }))
         },
         &mut |length| {
-            runtime.block_on(async {
-                let mut tasks = JoinSet::new();
-                for held in &typed {
-                    let (collection, held) = (fixture.collection.clone(), held.clone());
-                    tasks.spawn(until(length, async move || {
-                        let mut document = held.lock().await;
-                        document.change();
-                        let saved = collection.save(&mut document).await;
-                        assert!(matches!(saved, Ok(Saved::Updated(_))), "{saved:?}");
-                    }));
-                }
-                tasks.join_all().await.iter().sum()
-            })
+            runtime.block_on(tasks(TASKS, |n| {
+                let (collection, held) = (fixture.collection.clone(), typed[n].clone());
+                until(length, async move || {
+                    let mut document = held.lock().await;
+                    document.change();
+                    let saved = collection.save(&mut document).await;
+                    assert!(matches!(saved, Ok(Saved::Updated(_))), "{saved:?}");
+                })
+            }))
         },
     );
     runtime.block_on(fixture.remove())
@@ -78,35 +69,25 @@ pub(super) fn load(report: &mut Report, server: &Server) -> Result<(), Failure> 
         &name,
         Line::AtLeast(4.0),
         &mut |length| {
-            runtime.block_on(async {
-                let mut tasks = JoinSet::new();
-                for task in 0..TASKS {
-                    let (handle, ids) = (handle.clone(), ids.clone());
-                    let mut at = task;
-                    tasks.spawn(until(length, async move || {
-                        at = (at + 7_919) % ids.len();
-                        let (found, _) = handle.load(&ids[at]).await.expect("the load runs");
-                        assert_eq!(found.id, ids[at]);
-                    }));
-                }
-                tasks.join_all().await.iter().sum()
-            })
+            runtime.block_on(tasks(TASKS, |mut at| {
+                let (handle, ids) = (handle.clone(), ids.clone());
+                until(length, async move || {
+                    at = (at + 7_919) % ids.len();
+                    let (found, _) = handle.load(&ids[at]).await.expect("the load runs");
+                    assert_eq!(found.id, ids[at]);
+                })
+            }))
         },
         &mut |length| {
-            runtime.block_on(async {
-                let mut tasks = JoinSet::new();
-                for task in 0..TASKS {
-                    let (collection, ids) = (fixture.collection.clone(), ids.clone());
-                    let mut at = task;
-                    tasks.spawn(until(length, async move || {
-                        at = (at + 7_919) % ids.len();
-                        let found = collection.get(ids[at].as_str()).await;
-                        let found = found.expect("the load runs").expect("it is there");
-                        assert_eq!(found.id, ids[at]);
-                    }));
-                }
-                tasks.join_all().await.iter().sum()
-            })
+            runtime.block_on(tasks(TASKS, |mut at| {
+                let (collection, ids) = (fixture.collection.clone(), ids.clone());
+                until(length, async move || {
+                    at = (at + 7_919) % ids.len();
+                    let found = collection.get(ids[at].as_str()).await;
+                    let found = found.expect("the load runs").expect("it is there");
+                    assert_eq!(found.id, ids[at]);
+                })
+            }))
         },
     );
     runtime.block_on(fixture.remove())

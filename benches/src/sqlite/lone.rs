@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use super::raw::{self, Statements};
 use super::{Failure, Fixture, Level};
 use crate::documents::Sample;
-use crate::measure::{Line, Report, places};
+use crate::measure::{Line, Report};
 
 /// One load after another by key.
 pub fn load<T: Sample>(
@@ -30,29 +30,18 @@ pub fn load<T: Sample>(
         .iter()
         .map(|d| d.id().to_owned())
         .collect();
-    let (mut a, mut b) = (0, 0);
-    report.compare(
+    report.compare_each_blocking(
+        runtime,
         &name,
         line,
-        &mut |length| {
-            let mut done = 0;
-            for n in places(length, count, &mut a) {
-                let found = statements.load(&connection, &ids[n]);
-                assert!(found.expect("the load runs").is_some());
-                done += 1;
-            }
-            done
+        count,
+        |n| {
+            let found = statements.load(&connection, &ids[n]);
+            assert!(found.expect("the load runs").is_some());
         },
-        &mut |length| {
-            runtime.block_on(async {
-                let mut done = 0;
-                for n in places(length, count, &mut b) {
-                    let found = fixture.collection.get(ids[n].as_str()).await;
-                    assert!(found.expect("the load runs").is_some());
-                    done += 1;
-                }
-                done
-            })
+        async |n| {
+            let found = fixture.collection.get(ids[n].as_str()).await;
+            assert!(found.expect("the load runs").is_some());
         },
     );
     Ok(())
@@ -80,34 +69,23 @@ pub fn save<T: Sample>(
     let mut by_hand = statements.held(&connection, &fixture.documents)?;
     let mut typed = runtime.block_on(held(&fixture))?;
     let count = by_hand.len();
-    let (mut a, mut b) = (0, 0);
-    report.compare(
+    report.compare_each_blocking(
+        runtime,
         &name,
         line,
-        &mut |length| {
-            let mut done = 0;
-            for n in places(length, count, &mut a) {
-                let (document, version) = &mut by_hand[n];
-                let now = Timestamp::now();
-                document.touch(now);
-                let saved = statements.save(&connection, document, *version, now);
-                *version = saved.expect("the save runs").expect("no other writer");
-                done += 1;
-            }
-            done
+        count,
+        |n| {
+            let (document, version) = &mut by_hand[n];
+            let now = Timestamp::now();
+            document.touch(now);
+            let saved = statements.save(&connection, document, *version, now);
+            *version = saved.expect("the save runs").expect("no other writer");
         },
-        &mut |length| {
-            runtime.block_on(async {
-                let mut done = 0;
-                for n in places(length, count, &mut b) {
-                    let document = &mut typed[n];
-                    document.change();
-                    let saved = fixture.collection.save(document).await;
-                    assert!(matches!(saved, Ok(Saved::Updated(_))), "{saved:?}");
-                    done += 1;
-                }
-                done
-            })
+        async |n| {
+            let document = &mut typed[n];
+            document.change();
+            let saved = fixture.collection.save(document).await;
+            assert!(matches!(saved, Ok(Saved::Updated(_))), "{saved:?}");
         },
     );
     Ok(())

@@ -1,15 +1,13 @@
 //! Pages of 50 by an indexed field, decoded on both sides.
 
-use std::path::Path;
-use std::time::Duration;
-
 use rusqlite::{Connection, Params};
+use std::path::Path;
 use strongroom::prelude::*;
 use strongroom::store::MAX_PAGE;
 use tokio::runtime::Runtime;
 
 use super::{Failure, Fixture, Level, raw};
-use crate::measure::{Line, Report, places};
+use crate::measure::{Line, Report};
 use crate::orders::{CUSTOMERS, Order, customer, orders, placed_at};
 
 /// How many orders there are.
@@ -150,25 +148,13 @@ impl Pages<'_> {
         };
         same(0);
         same(count - 1);
-        let (mut a, mut b) = (0, 0);
-        report.compare(
+        report.compare_each_blocking(
+            self.runtime,
             name,
             Line::AtMost(1.25),
-            &mut |length: Duration| {
-                places(length, count, &mut a)
-                    .map(|n| assert_eq!(by_hand(n).len(), PAGE))
-                    .count() as u64
-            },
-            &mut |length| {
-                self.runtime.block_on(async {
-                    let mut done = 0;
-                    for n in places(length, count, &mut b) {
-                        assert_eq!(typed(n).await.len(), PAGE);
-                        done += 1;
-                    }
-                    done
-                })
-            },
+            count,
+            |n| assert_eq!(by_hand(n).len(), PAGE),
+            async |n| assert_eq!(typed(n).await.len(), PAGE),
         );
     }
 }

@@ -1,7 +1,6 @@
 //! All documents of a large collection, one after another, and how much memory that takes.
 
 use std::path::Path;
-use std::process::Command;
 
 use futures_util::TryStreamExt as _;
 use rusqlite::Connection;
@@ -10,18 +9,12 @@ use tokio::runtime::Runtime;
 
 use super::{Failure, Fixture, Level, open, raw};
 use crate::flights::Flight;
-use crate::measure::{Line, Report};
+use crate::machine;
+use crate::measure::{Line, Report, StreamArm};
 use crate::orders::Order;
 
 pub const FLIGHTS: &str = "sqlite: stream of 200,000, flights";
 pub const ORDERS: &str = "sqlite: stream of 200,000, orders";
-
-/// One of the two arms, run in a process of its own to see its memory alone.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub enum Arm {
-    Reference,
-    Strongroom,
-}
 
 /// Streams all documents.
 pub(super) fn run<T: Document>(
@@ -44,60 +37,39 @@ pub(super) fn run<T: Document>(
         },
     );
     for (arm, file) in [
-        (Arm::Reference, &fixture.reference),
-        (Arm::Strongroom, &fixture.file),
+        (StreamArm::Reference, &fixture.reference),
+        (StreamArm::Strongroom, &fixture.file),
     ] {
-        let grown = Command::new(std::env::current_exe()?)
-            .args(["--memory-of", &format!("{arm:?}").to_lowercase()])
-            .arg("--folder")
-            .arg(file)
-            .arg(name)
-            .output()?;
-        if !grown.status.success() {
-            return Err(String::from_utf8_lossy(&grown.stderr).into());
-        }
-        let grown = String::from_utf8(grown.stdout)?;
-        report.note(format!("{name}: memory of {arm:?} {}", grown.trim()));
+        let grown = machine::memory_of(arm, name, Some(file))?;
+        report.note(format!("{name}: memory of {arm:?} {grown}"));
     }
     Ok(())
 }
 
 /// Runs one arm once in this process, and tells how far its resident memory grew.
-pub fn measure_memory(arm: Arm, file: &Path, name: &str) -> Result<String, Failure> {
+pub fn measure_memory(arm: StreamArm, file: &Path, name: &str) -> Result<String, Failure> {
     match name {
         ORDERS => memory::<Order>(arm, file),
         _ => memory::<Flight>(arm, file),
     }
 }
 
-fn memory<T: Document>(arm: Arm, file: &Path) -> Result<String, Failure> {
+fn memory<T: Document>(arm: StreamArm, file: &Path) -> Result<String, Failure> {
     let (before, documents) = match arm {
-        Arm::Reference => {
+        StreamArm::Reference => {
             let connection = raw::open(file, "FULL")?;
-            (status("VmRSS")?, by_hand::<T>(&connection)?)
+            (machine::resident()?, by_hand::<T>(&connection)?)
         }
-        Arm::Strongroom => {
+        StreamArm::Strongroom => {
             let runtime = super::runtime()?;
             let db = runtime.block_on(open(file, Level::Full))?;
             let collection = db.collection::<T>();
             // Whatever a first call sets up is there before.
             runtime.block_on(collection.find(Filter::all()).first())?;
-            (status("VmRSS")?, runtime.block_on(typed(&collection))?)
+            (machine::resident()?, runtime.block_on(typed(&collection))?)
         }
     };
-    let peak = status("VmHWM")?;
-    let grown = peak.saturating_sub(before);
-    Ok(format!(
-        "grew by {grown} KiB, to {peak} KiB, for {documents} documents"
-    ))
-}
-
-/// A figure of the process, in KiB.
-fn status(name: &str) -> Result<u64, Failure> {
-    let text = std::fs::read_to_string("/proc/self/status")?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let figure = line.and_then(|rest| rest.trim_start_matches(':').split_whitespace().next());
-    Ok(figure.ok_or("the process has no such figure")?.parse()?)
+    machine::grown(before, documents)
 }
 
 /// In the order of the ids, as the typed stream promises it.

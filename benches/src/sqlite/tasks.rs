@@ -4,12 +4,11 @@ use std::path::Path;
 
 use strongroom::prelude::Saved;
 use tokio::runtime::Runtime;
-use tokio::task::JoinSet;
 
 use super::raw::Statements;
 use super::{Failure, Fixture, Level, naive, raw};
 use crate::documents::Sample;
-use crate::measure::{Line, Report, until};
+use crate::measure::{Line, Report, tasks, until};
 
 const WRITERS: usize = 256;
 const READERS: usize = 64;
@@ -39,33 +38,33 @@ pub fn save<T: Sample>(
         &mut |length| {
             let connection = raw::open(&fixture.reference, level.pragma()).expect("a connection");
             let held = statements.held(&connection, &fixture.documents[..WRITERS]);
-            runtime.block_on(async {
-                let mut tasks = JoinSet::new();
-                for (mut document, mut version) in held.expect("the documents load") {
-                    let (pool, statements) = (pool.clone(), statements.clone());
-                    tasks.spawn(until(length, async move || {
-                        document.touch(strongroom::prelude::Timestamp::now());
-                        version = naive::save(&pool, &statements, document.clone(), version).await;
-                    }));
-                }
-                tasks.join_all().await.iter().sum()
-            })
+            let held = held.expect("the documents load");
+            runtime.block_on(tasks(WRITERS, |n| {
+                let (pool, statements) = (pool.clone(), statements.clone());
+                let (mut document, mut version) = held[n].clone();
+                until(length, async move || {
+                    document.touch(strongroom::prelude::Timestamp::now());
+                    version = naive::save(&pool, &statements, document.clone(), version).await;
+                })
+            }))
         },
         &mut |length| {
-            runtime.block_on(async {
-                let mut tasks = JoinSet::new();
+            let held = runtime.block_on(async {
+                let mut held = Vec::new();
                 for document in &fixture.documents[..WRITERS] {
-                    let collection = fixture.collection.clone();
-                    let held = collection.get(document.id()).await;
-                    let mut held = held.expect("the load runs").expect("the document is there");
-                    tasks.spawn(until(length, async move || {
-                        held.change();
-                        let saved = collection.save(&mut held).await;
-                        assert!(matches!(saved, Ok(Saved::Updated(_))), "{saved:?}");
-                    }));
+                    let found = fixture.collection.get(document.id()).await;
+                    held.push(found.expect("the load runs").expect("it is there"));
                 }
-                tasks.join_all().await.iter().sum()
-            })
+                held
+            });
+            runtime.block_on(tasks(WRITERS, |n| {
+                let (collection, mut held) = (fixture.collection.clone(), held[n].clone());
+                until(length, async move || {
+                    held.change();
+                    let saved = collection.save(&mut held).await;
+                    assert!(matches!(saved, Ok(Saved::Updated(_))), "{saved:?}");
+                })
+            }))
         },
     );
     Ok(())
@@ -95,33 +94,23 @@ pub fn load<T: Sample>(
         &name,
         line,
         &mut |length| {
-            runtime.block_on(async {
-                let mut tasks = JoinSet::new();
-                for task in 0..READERS {
-                    let (pool, statements, ids) = (pool.clone(), statements.clone(), ids.clone());
-                    let mut at = task;
-                    tasks.spawn(until(length, async move || {
-                        at = (at + 7_919) % ids.len();
-                        naive::load(&pool, &statements, ids[at].clone()).await;
-                    }));
-                }
-                tasks.join_all().await.iter().sum()
-            })
+            runtime.block_on(tasks(READERS, |mut at| {
+                let (pool, statements, ids) = (pool.clone(), statements.clone(), ids.clone());
+                until(length, async move || {
+                    at = (at + 7_919) % ids.len();
+                    naive::load(&pool, &statements, ids[at].clone()).await;
+                })
+            }))
         },
         &mut |length| {
-            runtime.block_on(async {
-                let mut tasks = JoinSet::new();
-                for task in 0..READERS {
-                    let (collection, ids) = (fixture.collection.clone(), ids.clone());
-                    let mut at = task;
-                    tasks.spawn(until(length, async move || {
-                        at = (at + 7_919) % ids.len();
-                        let found = collection.get(ids[at].as_str()).await;
-                        assert!(found.expect("the load runs").is_some());
-                    }));
-                }
-                tasks.join_all().await.iter().sum()
-            })
+            runtime.block_on(tasks(READERS, |mut at| {
+                let (collection, ids) = (fixture.collection.clone(), ids.clone());
+                until(length, async move || {
+                    at = (at + 7_919) % ids.len();
+                    let found = collection.get(ids[at].as_str()).await;
+                    assert!(found.expect("the load runs").is_some());
+                })
+            }))
         },
     );
     Ok(())

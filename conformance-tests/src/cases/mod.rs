@@ -32,6 +32,7 @@ mod routing;
 mod savepoints;
 mod scans;
 mod schema;
+mod stamps;
 mod terms;
 mod transactions;
 mod transfer;
@@ -122,6 +123,13 @@ macro_rules! __with_cases {
             }
             transfer {
                 copies_there_and_back
+            }
+            stamps {
+                are_told_as_they_are_stored
+                are_told_of_bulks
+                stay_where_the_write_keeps_them
+                stay_in_copies
+                are_in_the_values_in_hand
             }
             grants {
                 nothing_else_is_carried_out

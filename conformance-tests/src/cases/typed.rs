@@ -118,7 +118,7 @@ impl Scene {
     /// Stores a body as a program that knows more fields would.
     async fn store(&self, id: &str, body: &Value) -> Outcome {
         let model = self.people.model().during("the model of people")?.clone();
-        let write = Write::put(Key::new(id)?, Body::encode(body)?, Expected::Any);
+        let write = Write::put(Key::new(id)?, Body::encode(body)?, Expected::Any).keep_stamps();
         self.db
             .store()
             .save(SaveRequest::new(model, write))

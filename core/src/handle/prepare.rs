@@ -63,8 +63,9 @@ impl<T: Document> Collection<T> {
         let key = value.key()?;
         model.check_key(&key)?;
         let clock = &*self.context.shared.clock;
-        let stamping = self.context.stamping();
-        let mut stamps = stamps::of_put(model, stamping, clock, &value, Expected::Absent, None);
+        // Those that are there are kept wherever it is imported to, so the handle sets the others.
+        let by = Stamping::Handle;
+        let mut stamps = stamps::of_put(model, by, clock, &value, Expected::Absent, None);
         stamps.created = stamps.created.filter(|_| value.created().is_none());
         stamps.updated = stamps.updated.filter(|_| value.updated().is_none());
         let encoded = stamps::encode_with(&mut value, stamps)?;
@@ -72,7 +73,7 @@ impl<T: Document> Collection<T> {
             UnknownFields::Keep => carry_over::<T>(body, &known, encoded)?,
             UnknownFields::Drop | UnknownFields::Deny => encoded,
         };
-        self.computing(model, Write::put(key, stored, expected))
+        self.computing(model, Write::put(key, stored, expected).keep_stamps())
     }
 
     /// Encodes the changes of a loaded document; `None` if there are none.

@@ -23,6 +23,7 @@ mod save;
 mod scan;
 mod schema;
 mod search;
+mod stamps;
 mod transact;
 
 use std::fmt::Debug;
@@ -44,10 +45,11 @@ pub use explain::{ExplainRequest, ExplainedStatement, Explanation};
 pub use group::{Group, GroupRequest, Groups, MAX_GROUPS, Ranked, Ranking};
 pub use load::{Load, LoadRequest};
 pub use matching::{MatchingAction, MatchingReply, MatchingRequest};
-pub use save::{Action, Effect, Receipt, Refresh, Save, SaveRequest, Stamps, Write};
+pub use save::{Action, Effect, Receipt, Refresh, Save, SaveRequest, Write, WriteStamps};
 pub use scan::{Scan, ScanRequest};
 pub use schema::{CollectionDescription, EnsureReport, EnsureRequest, Health, Schema, ServerInfo};
 pub use search::{CountRequest, FindRequest, MAX_PAGE, Page, PageStart, Search, Total, TotalCount};
+pub use stamps::Stamps;
 pub use transact::{BeginOptions, Isolation, Transact, Transaction};
 
 /// The root of the family: everything that an engine does for documents.

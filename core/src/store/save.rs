@@ -6,8 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::computed::{Computed, Made};
+use super::stamps::Stamps;
 use crate::error::Result;
-use crate::model::{Body, Expected, Key, Model, Timestamp, Version, WriteId};
+use crate::model::{Body, Expected, Key, Model, Version, WriteId};
 use crate::patch::Patch;
 
 /// What a write does.
@@ -19,6 +20,17 @@ pub enum Action {
     Patch(Patch),
     /// Deletes the document.
     Delete,
+}
+
+/// What becomes of created and updated stamps where it is the store that
+/// [stamps](super::Stamping::Store). Where the handle does, the body has them already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WriteStamps {
+    /// The store sets them by its own clock, whatever the body says.
+    #[default]
+    Set,
+    /// The body is written as it is: it comes from another store, or from a file.
+    Keep,
 }
 
 /// One guarded write.
@@ -34,6 +46,8 @@ pub struct Write {
     pub write_id: WriteId,
     /// The fields that functions make.
     pub computed: Vec<Computed>,
+    /// Who decides the stamps.
+    pub stamps: WriteStamps,
 }
 
 impl Write {
@@ -46,7 +60,15 @@ impl Write {
             expected,
             write_id: WriteId::random(),
             computed: Vec::new(),
+            stamps: WriteStamps::Set,
         }
+    }
+
+    /// Keeps the stamps that the body has, as a copy does.
+    #[must_use]
+    pub fn keep_stamps(mut self) -> Self {
+        self.stamps = WriteStamps::Keep;
+        self
     }
 
     /// Creates or replaces a document.
@@ -122,15 +144,6 @@ pub enum Effect {
     Checked,
 }
 
-/// The stamps that the store itself wrote into the body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stamps {
-    /// The time of creation.
-    pub created: Option<Timestamp>,
-    /// The time of this change.
-    pub updated: Option<Timestamp>,
-}
-
 /// The reply to a successful write.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
@@ -140,7 +153,8 @@ pub struct Receipt {
     /// The document's version after the write; `None` when there is no document after it, and
     /// after a check.
     pub version: Option<Version>,
-    /// The stamps that the store wrote, where it is the store that stamps.
+    /// The stamps that the document has now, where it is the store that stamps and the write does
+    /// not keep its own.
     pub stamps: Stamps,
     /// What functions made, in the order of the write's [computed fields](Write::computed).
     pub made: Made,
@@ -182,7 +196,7 @@ impl Receipt {
         }
     }
 
-    /// Adds the stamps that the store wrote.
+    /// Adds the stamps that the document has now.
     #[must_use]
     pub fn with_stamps(mut self, stamps: Stamps) -> Self {
         self.stamps = stamps;
@@ -206,6 +220,9 @@ pub trait Save: Debug + Send + Sync {
     /// carry the write's id and a version that no earlier document under the key ever had. When
     /// it returns `Ok` the write is durable as the engine promises at its default settings. It
     /// MUST NOT send a write again that may have left, except a guarded or create-only one.
+    ///
+    /// A store that stamps MUST do so in that same step, as [`Write::stamp`] says, unless the
+    /// write keeps its stamps, and tell the stamps in the receipt.
     ///
     /// A write that was reported as `Indeterminate`, or whose future was dropped, MUST NOT take
     /// effect any more once a save of the same key that was called later has been decided: the

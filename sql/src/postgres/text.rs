@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// The statement that makes the functions that compiled queries call, all at once.
-pub const PREPARE: &str = r"
+pub const PREPARE: &str = r#"
 -- It holds always, and is said to cost so much that a statement which joins a list with it looks up
 -- each document by its key, in the order of the list, however small the table was when the server
 -- made its plan.
@@ -45,6 +45,15 @@ BEGIN
       '[^[:alnum:]]+', ' ', 'g') || ' ', chr(2))
     FROM strongroom_leaves(body, path) AS l(leaf) WHERE jsonb_typeof(l.leaf) = 'string');
 END $$;
+-- The words of a field for its index, each once. It runs within the commands that make and mend
+-- indexes, too, which look for functions nowhere but in the server's own schema.
+CREATE OR REPLACE FUNCTION strongroom_terms(body jsonb, path text[]) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 1000 SET search_path FROM CURRENT AS $$
+BEGIN
+  RETURN (SELECT array_agg(DISTINCT left(t.term, 200) COLLATE "C")
+    FROM unnest(string_to_array(translate(strongroom_words(body, path), chr(2), ' '), ' ')) AS t(term)
+    WHERE t.term <> '');
+END $$;
 CREATE OR REPLACE FUNCTION strongroom_histogram(value numeric, step float8, shift float8) RETURNS float8
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE distance float8 := value::float8 - shift;
@@ -78,7 +87,11 @@ BEGIN
   begun := (era * 146097 + doe - 719468) * 86400000;
   RETURN CASE WHEN begun >= -377705023201000 THEN begun END;
 END $$;
-";
+"#;
+
+/// How much of a word the index of words holds, in characters: `strongroom_terms` cuts off as much.
+/// The server's indexes take no entry of more than some 2,700 bytes.
+pub(super) const INDEXED_PART: usize = 200;
 
 /// Text as it is stored: U+0000, which the server cannot hold, and U+0001 become pairs of
 /// characters. The order of texts by their bytes stays as it is.

@@ -21,8 +21,8 @@ const TESTED: Recipes = &[&ELASTICSEARCH, &OPENSEARCH, &POSTGRES, &MARIADB];
 /// The servers that test programs talk to besides when they run at full scale.
 const TESTED_IN_FULL: Recipes = &[&ELASTICSEARCH_8, &OPENSEARCH_2, &ELASTICSEARCH_CLUSTER];
 
-/// The servers that benchmarks run on.
-pub(super) const MEASURED: Recipes = &[&ELASTICSEARCH];
+/// The servers that benchmarks run on, by the names that their scenarios have.
+const MEASURED: Recipes = &[&ELASTICSEARCH, &POSTGRES];
 
 /// How much is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,12 @@ impl Scale {
 /// The servers that the tests need.
 pub(super) fn tested(scale: Scale) -> Vec<&'static dyn Recipe> {
     of_scale(scale, TESTED, TESTED_IN_FULL)
+}
+
+/// The servers that benchmarks ask for: those whose names are in one of the arguments.
+pub(super) fn measured(arguments: &[String]) -> Vec<&'static dyn Recipe> {
+    let asked = |recipe: &&dyn Recipe| arguments.iter().any(|a| a.contains(recipe.name()));
+    MEASURED.iter().copied().filter(asked).collect()
 }
 
 /// The servers of these names; all of the scale if there are no names.
@@ -115,6 +121,14 @@ mod tests {
             refused.contains("`mysql`") && refused.contains("mariadb"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn benchmarks_run_on_the_servers_that_they_name() {
+        let asked = |argument: &str| names(measured(&[argument.to_owned()]));
+        assert_eq!(asked("postgres: lone load"), ["postgres"]);
+        assert_eq!(asked("elasticsearch"), ["elasticsearch"]);
+        assert!(asked("sqlite: lone load").is_empty());
     }
 
     #[test]

@@ -57,9 +57,14 @@ impl Fleet {
         Self::start(target, &state::folder(target), &catalogue::tested(scale))
     }
 
-    /// Starts the servers that the benchmarks need and that are not there yet.
-    pub(crate) fn for_benchmarks(target: &Path) -> Result<Self> {
-        Self::start(target, &state::folder(target), catalogue::MEASURED)
+    /// Starts the servers that benchmarks with these arguments need and that are not there yet;
+    /// `None` if they need none.
+    pub(crate) fn for_benchmarks(target: &Path, arguments: &[String]) -> Result<Option<Self>> {
+        let recipes = catalogue::measured(arguments);
+        if recipes.is_empty() {
+            return Ok(None);
+        }
+        Self::start(target, &state::folder(target), &recipes).map(Some)
     }
 
     /// Starts those of the servers that neither the environment names nor `up` started before,

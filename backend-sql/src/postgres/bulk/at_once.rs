@@ -9,16 +9,16 @@
 use std::borrow::Cow;
 
 use sqlx_core::row::Row;
-use sqlx_postgres::PgConnection;
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{Expected, Key, Version};
 use strongroom_core::store::{Action, BulkItem, Effect, Intent, Receipt, Write};
 
 use crate::failure::Failure;
-use crate::outcomes::{Told, about, not_written, written};
+use crate::outcomes::{Told, about, first_put, not_written, written};
 use crate::work::{Around, Undo};
 
 use super::super::body;
+use super::super::connection::Connection;
 use super::super::error::answered;
 use super::super::row;
 use super::super::statements::Statements;
@@ -98,7 +98,7 @@ impl<'i> Columns<'i> {
 /// Writes the items at these places, of which there are [`MOST`] at most, in the order of their
 /// keys. Some are left without an outcome; of those nothing is written.
 pub(crate) async fn write(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     statements: &Statements,
     items: &[BulkItem],
     places: &[usize],
@@ -126,8 +126,10 @@ pub(crate) async fn write(
     if sent.is_empty() {
         return Ok(());
     }
+    let put = first_put(places.iter().filter_map(|&place| items.get(place)));
+    let puts = put.map_or(statements.plain(), |put| statements.puts(put));
     let query = statements
-        .with_keys(&statements.write_many, &columns.keys)
+        .with_keys(&puts.write_many, &columns.keys)
         .bind(columns.expected)
         .bind(columns.created)
         .bind(columns.write_ids)
@@ -147,7 +149,7 @@ pub(crate) async fn write(
         let version: Option<i64> = found.try_get(2)?;
         let version = version.map(Version::from_counter).transpose()?;
         *outcome = match (found.try_get(1)?, version) {
-            (true, Some(version)) => Some(Ok(written(version))),
+            (true, Some(version)) => Some(Ok(written(version).with_stamps(row::stamps(found, 3)?))),
             (_, actual) => not_written(sent.write, actual),
         };
     }

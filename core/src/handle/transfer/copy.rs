@@ -21,8 +21,9 @@ use crate::store::{
 /// Begins to copy a collection to another store, by [`CopyCollection::send`]: what to do when an
 /// engine is outgrown.
 ///
-/// Bodies are copied as they are, with what the type does not know of them. Versions are not: each
-/// store counts its own, and what was loaded from the one is not saved to the other.
+/// Bodies are copied as they are, with their stamps and what the type does not know of them.
+/// Versions are not: each store counts its own, and what was loaded from the one is not saved to
+/// the other.
 ///
 /// # Examples
 ///
@@ -343,7 +344,7 @@ impl CopyCollection {
     async fn put(&self, writes: Vec<(&RawDocument, Expected)>) -> Result<Vec<Result<Receipt>>> {
         let items = writes.into_iter().map(|(document, expected)| {
             let write = Write::put(document.key.clone(), document.body.clone(), expected);
-            BulkItem::Write(write)
+            BulkItem::Write(write.keep_stamps())
         });
         let request = BulkRequest::new(self.model.clone(), items.collect());
         Ok(self.to.bulk(request).await?.outcomes)

@@ -23,7 +23,7 @@
 
 use super::evidence::{Judge, Moment, Proof, Unknown};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Expected, FieldPath, Model, RawDocument, Timestamp, Version};
+use crate::model::{Expected, Model, RawDocument, Version};
 use crate::store::{Action, Capabilities, Effect, Receipt, Stamping, Stamps, Write};
 
 /// What to do next.
@@ -307,20 +307,9 @@ pub(super) fn receipt(
         (Action::Put(_), _) => Effect::Replaced,
     };
     let receipt = Receipt::written(effect, document.version).with_made(write.made_in(document));
-    match stamping {
-        Stamping::Handle => receipt,
-        Stamping::Store => receipt.with_stamps(stamps(document, model)),
+    if stamping == Stamping::Handle || !write.sets_stamps(model) {
+        return receipt;
     }
-}
-
-fn stamps(document: &RawDocument, model: &Model) -> Stamps {
     let body = document.body.to_object().unwrap_or_default();
-    let stamp = |path: Option<&FieldPath>| {
-        let millis = path?.find_in(&body)?.as_i64()?;
-        Timestamp::from_millis(millis).ok()
-    };
-    Stamps {
-        created: stamp(model.created()),
-        updated: stamp(model.updated()),
-    }
+    receipt.with_stamps(Stamps::of(&body, model))
 }
