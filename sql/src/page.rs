@@ -17,6 +17,9 @@ use crate::dialect::{DOCUMENT, Dialect};
 use crate::filter::filter;
 use crate::param::{Param, Statement, Writer};
 
+/// The columns of a document behind its key.
+const DOCUMENTS: &str = ", d.version, d.body";
+
 /// Compiles one page. The rows of a page that is asked for backwards come from its place on
 /// backwards: the adapter turns them around.
 ///
@@ -60,21 +63,18 @@ pub fn find(dialect: &dyn Dialect, request: &FindRequest) -> Result<Statement> {
     };
     match ranges {
         (range, None) => {
-            page.range(&mut sql, range)?;
+            page.range(&mut sql, range, DOCUMENTS)?;
             page.order_by(&mut sql, range);
         }
         (range, Some(next)) if page.apart => {
-            // The parts come one after the other, each in its order: no rows are gathered to be
-            // ordered once more.
-            page.part(&mut sql, range)?;
-            sql.text(" UNION ALL ");
-            page.part(&mut sql, next)?;
+            page.joined(&mut sql, range, next)?;
+            order_by(&mut sql, &keys);
         }
         (range, Some(next)) => {
             sql.text("SELECT d.* FROM (");
-            page.range(&mut sql, range)?;
+            page.range(&mut sql, range, DOCUMENTS)?;
             sql.text(" UNION ALL ");
-            page.range(&mut sql, next)?;
+            page.range(&mut sql, next, DOCUMENTS)?;
             sql.text(") AS ").text(DOCUMENT);
             order_by(&mut sql, &keys);
         }
@@ -85,21 +85,6 @@ pub fn find(dialect: &dyn Dialect, request: &FindRequest) -> Result<Statement> {
         sql.text(" OFFSET ").bind(offset);
     }
     sql.finish()
-}
-
-/// Writes the query of all rows of a page's question.
-fn rows(sql: &mut Writer<'_>, request: &FindRequest, keys: &[SortKey]) -> Result<()> {
-    let model = &*request.model;
-    sql.text("SELECT d.id");
-    if model.is_routed() {
-        sql.text(", d.routing");
-    }
-    sql.text(", d.version, d.body");
-    let fields = keys.iter().filter(|key| key.is_field());
-    for (at, key) in fields.enumerate() {
-        sql.write(format_args!(", {} AS s{at}", key.expression));
-    }
-    from_where(sql, model, &request.filter, request.routing.as_ref())
 }
 
 /// Compiles a count, of at most `at_most` documents where a bound is given.
@@ -269,6 +254,13 @@ enum Range {
     Missing,
 }
 
+impl Range {
+    /// Whether it is known that the first key of all rows has a value.
+    fn has_values(self) -> bool {
+        matches!(self, Self::FromValue | Self::Present)
+    }
+}
+
 /// The ranges of the first key's index in which the rows behind the position lie, in order.
 fn ranges(keys: &[SortKey], values: &[Option<Param>]) -> (Range, Option<Range>) {
     let (Some(key), Some(value)) = (keys.first(), values.first()) else {
@@ -289,7 +281,7 @@ fn ranges_from_the_beginning(keys: &[SortKey]) -> (Range, Option<Range>) {
         return (Range::Anywhere, None);
     };
     match (key.order, key.missing) {
-        (Order::Ascending, Some(MissingValues::Last)) => (Range::Present, Some(Range::Missing)),
+        (_, Some(MissingValues::Last)) => (Range::Present, Some(Range::Missing)),
         (Order::Descending, Some(MissingValues::First)) => (Range::Missing, Some(Range::Present)),
         _ => (Range::Anywhere, None),
     }
@@ -306,13 +298,39 @@ struct PageQuery<'p> {
 }
 
 impl PageQuery<'_> {
-    /// Writes the query of as much of a range as the page may take.
+    /// Writes the query of two ranges. Each is read from the index alone, up to the page's limit,
+    /// and the documents are looked up by their keys.
+    fn joined(&self, sql: &mut Writer<'_>, range: Range, next: Range) -> Result<()> {
+        let model = &*self.request.model;
+        let routed = model.is_routed();
+        sql.text(if routed {
+            "SELECT d.id, d.routing, d.version, d.body"
+        } else {
+            "SELECT d.id, d.version, d.body"
+        });
+        for at in 0..self.keys.iter().filter(|key| key.is_field()).count() {
+            sql.write(format_args!(", p.s{at}"));
+        }
+        sql.text(" FROM (");
+        self.part(sql, range)?;
+        sql.text(" UNION ALL ");
+        self.part(sql, next)?;
+        sql.text(") AS p JOIN ").identifier(model.name().as_str());
+        sql.text(" AS ").text(DOCUMENT).text(" ON d.id = p.id");
+        sql.text(if routed {
+            " AND d.routing = p.routing"
+        } else {
+            ""
+        });
+        Ok(())
+    }
+
+    /// Writes the query of the keys in as much of a range as the page may take.
     fn part(&self, sql: &mut Writer<'_>, range: Range) -> Result<()> {
         sql.text("(");
-        self.range(sql, range)?;
+        self.range(sql, range, "")?;
         self.order_by(sql, range);
-        let most = self.request.limit.saturating_add(self.request.offset);
-        sql.limit(most.saturating_add(1)).text(")");
+        sql.limit(self.most()).text(")");
         Ok(())
     }
 
@@ -329,9 +347,52 @@ impl PageQuery<'_> {
         order_by(sql, &keys);
     }
 
-    /// Writes the query of the rows behind the position that lie in a range.
-    fn range(&self, sql: &mut Writer<'_>, range: Range) -> Result<()> {
-        rows(sql, self.request, self.keys)?;
+    /// Writes the query of the rows behind the position that lie in a range, with these columns
+    /// between the key and the sort keys.
+    fn range(&self, sql: &mut Writer<'_>, range: Range, columns: &str) -> Result<()> {
+        sql.text("SELECT d.id");
+        if self.request.model.is_routed() {
+            sql.text(", d.routing");
+        }
+        sql.text(columns);
+        let fields = self.keys.iter().filter(|key| key.is_field());
+        for (at, key) in fields.enumerate() {
+            sql.write(format_args!(", {} AS s{at}", key.expression));
+        }
+        self.matching(sql, range)?;
+        match self.keys.first() {
+            Some(key) if self.apart && key.order == Order::Descending && range.has_values() => {
+                // The ids within a value go the other way than the index, so all rows would be
+                // sorted. Those of the page have some of the values that as many rows have which
+                // come first by the value alone, and these are read from the index.
+                sql.text(" AND ").text(&key.expression);
+                sql.text(" IN (SELECT v.s0 FROM (SELECT ")
+                    .text(&key.expression);
+                sql.text(" AS s0");
+                self.matching(sql, range)?;
+                sql.text(" ORDER BY s0 DESC").limit(self.most());
+                sql.text(") AS v)");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// How many rows of a range the page may take.
+    fn most(&self) -> usize {
+        let FindRequest { limit, offset, .. } = self.request;
+        limit.saturating_add(*offset).saturating_add(1)
+    }
+
+    /// Writes what stands behind the columns of a query of the rows in a range.
+    fn matching(&self, sql: &mut Writer<'_>, range: Range) -> Result<()> {
+        let FindRequest {
+            model,
+            filter,
+            routing,
+            ..
+        } = self.request;
+        from_where(sql, model, filter, routing.as_ref())?;
         let Some((key, rest)) = self.keys.split_first() else {
             return Err(Error::internal("a page has no order"));
         };

@@ -72,21 +72,32 @@ async fn indexed_fields_are_looked_up_in_their_indexes() {
         );
         assert!(!plan.contains("type: ALL"), "{filter:?}: {plan}");
     }
-    for start in [PageStart::First, PageStart::Last] {
-        let mut page = FindRequest::new(model.clone(), Filter::all());
-        page.sort = vec![Sort::ascending(path("k"))];
-        if start == PageStart::First {
-            let found = store.find(page.clone()).await.unwrap();
-            page.start = found.next.into();
-            assert_ne!(page.start, PageStart::First);
-        }
-        let plan = plan(&store, page).await;
-        // Backwards the ids would be in another order than in the index.
-        if start == PageStart::First {
-            assert!(!plan.contains("filesort"), "{plan}");
-            assert!(!plan.contains("type: ALL"), "{plan}");
-        }
-        assert!(!plan.contains("temporary"), "{plan}");
+    let mut page = FindRequest::new(model.clone(), Filter::all());
+    page.sort = vec![Sort::ascending(path("k"))];
+    let first = plan(&store, page.clone()).await;
+    let found = store.find(page.clone()).await.unwrap();
+    page.start = PageStart::After(found.next.unwrap());
+    let second = plan(&store, page.clone()).await;
+    page.sort = vec![Sort::ascending(path("o.n")).missing_first()];
+    page.start = PageStart::First;
+    let third = plan(&store, page.clone()).await;
+    for plan in [&first, &second] {
+        // The keys are read from the index, and the documents by their keys.
+        assert!(plan.contains("Using index"), "{plan}");
+        assert!(plan.contains("type: eq_ref"), "{plan}");
+        assert!(
+            !plan.contains("rows: 4000, Extra: Using filesort"),
+            "{plan}"
+        );
+    }
+    page.sort = vec![Sort::descending(path("o.n"))];
+    let down = plan(&store, page).await;
+    assert!(down.contains("ref: v.s0"), "{down}");
+    for plan in [first, second, third, down] {
+        let scanned = plan
+            .lines()
+            .filter(|line| line.contains("type: ALL") && !line.contains("table: <"));
+        assert_eq!(scanned.count(), 0, "{plan}");
     }
     assert!(store.drop_collection(model.name().clone()).await.unwrap());
 }

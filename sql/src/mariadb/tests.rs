@@ -122,7 +122,7 @@ fn page(sort: Sort, position: Option<Scalar>, first: bool) -> String {
 fn each_range_of_a_page_is_read_from_its_index() {
     let up = || Sort::ascending("logins".parse().unwrap());
     insta::assert_snapshot!(page(up(), None, true), @r#"
-(SELECT d.id, d.version, d.body, d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE AND d.`f:logins` IS NOT NULL ORDER BY s0 ASC, d.id ASC LIMIT 3) UNION ALL (SELECT d.id, d.version, d.body, d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE AND d.`f:logins` IS NULL ORDER BY s0 ASC, d.id ASC LIMIT 3) LIMIT 3
+SELECT d.id, d.version, d.body, p.s0 FROM ((SELECT d.id, d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE AND d.`f:logins` IS NOT NULL ORDER BY s0 ASC, d.id ASC LIMIT 3) UNION ALL (SELECT d.id, d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE AND d.`f:logins` IS NULL ORDER BY s0 ASC, d.id ASC LIMIT 3)) AS p JOIN `users` AS d ON d.id = p.id ORDER BY s0 IS NULL, s0 ASC, d.id ASC LIMIT 3
 []
 "#);
     insta::assert_snapshot!(page(up().missing_first(), None, true), @r#"
@@ -130,12 +130,21 @@ SELECT d.id, d.version, d.body, d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE 
 []
 "#);
     insta::assert_snapshot!(page(up(), Some(7.into()), false), @r#"
-(SELECT d.id, d.version, d.body, d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE AND d.`f:logins` >= CAST(? AS DECIMAL(23,4)) AND (d.`f:logins` > CAST(? AS DECIMAL(23,4)) OR (d.`f:logins` = CAST(? AS DECIMAL(23,4)) AND (d.id > ?))) ORDER BY s0 ASC, d.id ASC LIMIT 3) UNION ALL (SELECT d.id, d.version, d.body, d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE AND d.`f:logins` IS NULL ORDER BY s0 ASC, d.id ASC LIMIT 3) LIMIT 3
+SELECT d.id, d.version, d.body, p.s0 FROM ((SELECT d.id, d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE AND d.`f:logins` >= CAST(? AS DECIMAL(23,4)) AND (d.`f:logins` > CAST(? AS DECIMAL(23,4)) OR (d.`f:logins` = CAST(? AS DECIMAL(23,4)) AND (d.id > ?))) ORDER BY s0 ASC, d.id ASC LIMIT 3) UNION ALL (SELECT d.id, d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE AND d.`f:logins` IS NULL ORDER BY s0 ASC, d.id ASC LIMIT 3)) AS p JOIN `users` AS d ON d.id = p.id ORDER BY s0 IS NULL, s0 ASC, d.id ASC LIMIT 3
 [Number(7), Number(7), Number(7), Text("ada")]
 "#);
     insta::assert_snapshot!(page(up(), None, false), @r#"
 SELECT d.id, d.version, d.body, d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE AND d.`f:logins` IS NULL AND (d.id > ?) ORDER BY s0 ASC, d.id ASC LIMIT 3
 [Text("ada")]
+"#);
+    let down = || Sort::descending("logins".parse().unwrap());
+    insta::assert_snapshot!(page(down(), None, true), @r#"
+SELECT d.id, d.version, d.body, p.s0 FROM ((SELECT d.id, d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE AND d.`f:logins` IS NOT NULL AND d.`f:logins` IN (SELECT v.s0 FROM (SELECT d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE AND d.`f:logins` IS NOT NULL ORDER BY s0 DESC LIMIT 3) AS v) ORDER BY s0 DESC, d.id ASC LIMIT 3) UNION ALL (SELECT d.id, d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE AND d.`f:logins` IS NULL ORDER BY s0 DESC, d.id ASC LIMIT 3)) AS p JOIN `users` AS d ON d.id = p.id ORDER BY s0 DESC, d.id ASC LIMIT 3
+[]
+"#);
+    insta::assert_snapshot!(page(down().missing_first(), Some(7.into()), false), @r#"
+SELECT d.id, d.version, d.body, d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE AND d.`f:logins` <= CAST(? AS DECIMAL(23,4)) AND (d.`f:logins` < CAST(? AS DECIMAL(23,4)) OR (d.`f:logins` = CAST(? AS DECIMAL(23,4)) AND (d.id > ?))) AND d.`f:logins` IN (SELECT v.s0 FROM (SELECT d.`f:logins` AS s0 FROM `users` AS d WHERE TRUE AND d.`f:logins` <= CAST(? AS DECIMAL(23,4)) AND (d.`f:logins` < CAST(? AS DECIMAL(23,4)) OR (d.`f:logins` = CAST(? AS DECIMAL(23,4)) AND (d.id > ?))) ORDER BY s0 DESC LIMIT 3) AS v) ORDER BY s0 DESC, d.id ASC LIMIT 3
+[Number(7), Number(7), Number(7), Text("ada"), Number(7), Number(7), Number(7), Text("ada")]
 "#);
     let score = Sort::descending("score".parse().unwrap()).missing_first();
     assert!(
