@@ -53,7 +53,7 @@ pub(crate) fn matching_body(request: &MatchingRequest, size: usize) -> Result<Va
             values: Vec::new(),
             key: after.clone(),
         };
-        let after = compile::search_after(&place, &[]);
+        let after = compile::search_after(&place, &[], &request.model, false)?;
         body.insert("search_after".to_owned(), json!(after));
     }
     Ok(body)

@@ -1,8 +1,8 @@
 //! Pages: one `_search`, whole or an error.
 
 use serde_json::{Value, json};
-use strongroom_core::model::{Key, Model, RawDocument, Scalar};
-use strongroom_core::query::{Position, Sort, SortTarget};
+use strongroom_core::model::RawDocument;
+use strongroom_core::query::{Position, Sort};
 use strongroom_core::store::{FindRequest, MAX_PAGE, Page, PageStart, Total, TotalCount};
 use strongroom_core::{Error, Result};
 
@@ -10,25 +10,6 @@ use crate::answer::HitTotal;
 use crate::compile::{self, Place};
 use crate::load::Source;
 use crate::store::EsStore;
-
-/// A place in the order, as the engine told it of a document.
-fn place(key: &Key, told: &[Value], sorts: &[Sort], model: &Model) -> Result<Position> {
-    let mut values = Vec::with_capacity(sorts.len());
-    for (sort, told) in sorts.iter().zip(told) {
-        values.push(match (&sort.target, told) {
-            (SortTarget::Field(path), told) => {
-                let kind = model.require(path)?.kind;
-                told.as_str()
-                    .and_then(|key| compile::value_of_key(kind, key))
-            }
-            _ => Some(Scalar::from(key.id().as_str())),
-        });
-    }
-    Ok(Position {
-        values,
-        key: key.clone(),
-    })
-}
 
 /// Checks what every page must keep, whoever asks for it.
 fn check_window(request: &FindRequest) -> Result<()> {
@@ -79,7 +60,8 @@ pub(crate) fn page_body(request: &FindRequest) -> Result<Value> {
         },
     });
     if let (Some(after), Some(body)) = (position(request)?, body.as_object_mut()) {
-        let values = compile::search_after(after, &request.sort);
+        let backward = request.start.is_backward();
+        let values = compile::search_after(after, &request.sort, &request.model, backward)?;
         body.insert("search_after".to_owned(), json!(values));
     }
     Ok(body)
@@ -120,7 +102,9 @@ impl EsStore {
         let place_of = |document: Option<&RawDocument>, told: Option<Vec<Value>>| {
             document
                 .zip(told)
-                .map(|(document, told)| place(&document.key, &told, &request.sort, &request.model))
+                .map(|(document, told)| {
+                    compile::position(&document.key, &told, &request.sort, &request.model)
+                })
                 .transpose()
         };
         let first = place_of(documents.first(), first)?;
@@ -134,7 +118,7 @@ impl EsStore {
 mod tests {
     use super::*;
     use strongroom_core::ErrorKind;
-    use strongroom_core::model::{FieldDeclaration, Kind};
+    use strongroom_core::model::{FieldDeclaration, Kind, Model};
     use strongroom_core::query::{Filter, Order};
 
     fn request() -> FindRequest {
@@ -154,7 +138,11 @@ mod tests {
         ];
         assert_eq!(
             order(&request),
-            r#"[{"f.n":{"missing":"_last","mode":"max","order":"desc"}},{"k":"desc"},{"k":"asc"}]"#
+            concat!(
+                r#"[{"body.n":{"missing":"_last","mode":"max","order":"desc"}},"#,
+                r#"{"hi.n":{"missing":"_last","mode":"max","order":"desc"}},"#,
+                r#"{"k":"desc"},{"k":"asc"}]"#
+            )
         );
         request.sort = vec![Sort::ascending("z".parse().unwrap())];
         assert_eq!(page_body(&request).unwrap_err().kind(), ErrorKind::Invalid);

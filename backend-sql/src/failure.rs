@@ -4,6 +4,8 @@ use sqlx_core::Error as Driver;
 use strongroom_core::error::{Error, ErrorKind};
 use strongroom_core::model::Model;
 
+#[cfg(feature = "mariadb")]
+use crate::mariadb;
 #[cfg(feature = "postgres")]
 use crate::postgres;
 
@@ -58,6 +60,10 @@ pub(crate) fn is_answer(error: &Driver) -> bool {
     if postgres::error::answered(error).is_some() {
         return true;
     }
+    #[cfg(feature = "mariadb")]
+    if mariadb::error::answered(error).is_some() {
+        return true;
+    }
     false
 }
 
@@ -66,6 +72,10 @@ pub(crate) fn map(error: Driver, phase: Phase, model: Option<&Model>) -> Error {
     #[cfg(feature = "postgres")]
     if postgres::error::answered(&error).is_some() {
         return postgres::error::refused(error, model);
+    }
+    #[cfg(feature = "mariadb")]
+    if mariadb::error::answered(&error).is_some() {
+        return mariadb::error::refused(error, model);
     }
     lost(error, phase)
 }

@@ -1,11 +1,11 @@
-//! PostgreSQL for Strongroom: [`PostgresStore`].
+//! SQL servers for Strongroom: PostgreSQL (`PostgresStore`) and MariaDB (`MariaDbStore`).
 //!
 //! A store holds a pool of bare connections. A call takes one, sends as few statements as its
 //! answer needs, and gives it back only when it knows that the connection is idle; all others are
 //! thrown away and ended at the server.
 //!
 //! Each server has a folder: `options` and `login`, `store`, `statements`, `write`, `bulk`, `load`,
-//! `schema`, `transaction`, `scan`, in reading order. What does not depend on the server is
+//! `schema`, `transaction`, in reading order. What does not depend on the server is
 //! beside the folders:
 //!
 //! - `pool`: the connections, and the end of those that were abandoned.
@@ -15,7 +15,7 @@
 //! - `outcomes`, `slots`: what bulks come to, item by item and document by document.
 //! - `ask`: questions and the rows that answer them; `search`, `aggregate`, `group`, `matching`: what
 //!   is asked.
-//! - `pages`: where a scan stands.
+//! - `scan`, `pages`: scans outside of transactions, and where a scan stands.
 //! - `failure`, `work`: why a call fails, and what it needs around it.
 
 mod aggregate;
@@ -28,14 +28,19 @@ mod matching;
 mod outcomes;
 mod pages;
 mod pool;
+mod scan;
 mod search;
 mod session;
 mod slots;
 mod transaction;
 mod work;
 
+#[cfg(feature = "mariadb")]
+mod mariadb;
 #[cfg(feature = "postgres")]
 mod postgres;
 
+#[cfg(feature = "mariadb")]
+pub use mariadb::{MariaDbLogin, MariaDbOptions, MariaDbStore};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresLogin, PostgresOptions, PostgresStore};

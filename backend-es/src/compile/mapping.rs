@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 use strongroom_core::model::{Kind, MAX_DEPTH, MAX_FIELDS, Model};
 use strongroom_core::{Error, Result};
 
-use super::path::{Part, Place};
+use super::number;
+use super::path::{Part, Place, is_direct};
 
 /// The format of what is stored, written into each index.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 4;
 
 /// How a new index is set up.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,7 @@ pub(crate) fn index_body(model: &Model, wanted: IndexSettings) -> Result<Value> 
         settings.insert(window.to_owned(), most.into());
     }
     // Room for as much as a model may declare, and later extensions: a field is kept in at most
-    // three ways, and an object of a nested field brings the parts that these ways are in.
+    // four ways, and an object of a nested field brings the parts that these ways are in.
     for (what, most) in [
         ("total_fields", MAX_FIELDS * 12),
         ("nested_fields", MAX_FIELDS),
@@ -57,12 +58,12 @@ pub(crate) fn index_body(model: &Model, wanted: IndexSettings) -> Result<Value> 
 
 fn mappings(model: &Model) -> Result<Value> {
     let keyword = json!({"type": "keyword"});
-    let mut properties = properties(Place::documents(model))?;
+    let mut properties = outermost(model)?;
     for (name, mapping) in [
         ("k", keyword.clone()),
         ("r", keyword),
         ("w", json!({"type": "keyword", "doc_values": false})),
-        ("body", json!({"type": "object", "enabled": false})),
+        ("raw", json!({"type": "object", "enabled": false})),
     ] {
         properties.insert(name.to_owned(), mapping);
     }
@@ -81,7 +82,26 @@ fn mappings(model: &Model) -> Result<Value> {
 ///
 /// `Unsupported`, naming the field, if one is declared unique.
 pub(crate) fn extension(model: &Model) -> Result<Value> {
-    Ok(json!({"_meta": meta(model), "properties": properties(Place::documents(model))?}))
+    Ok(json!({"_meta": meta(model), "properties": outermost(model)?}))
+}
+
+/// What is kept of documents, and what the engine reads from their bodies.
+fn outermost(model: &Model) -> Result<Map<String, Value>> {
+    let mut properties = properties(Place::documents(model))?;
+    let direct = model.fields().filter(|field| is_direct(&field.path));
+    let direct = direct.filter(|field| field.kind.is_comparable());
+    let direct = direct.map(|field| (field.path.to_string(), values(field.kind)));
+    properties.insert("body".to_owned(), object(direct.collect()));
+    Ok(properties)
+}
+
+/// How values of a comparable kind are indexed. The engine takes none of another type for one.
+fn values(kind: Kind) -> Value {
+    match kind {
+        Kind::Keyword | Kind::Boolean => json!({"type": "keyword"}),
+        kind if number::is_whole(kind) => json!({"type": "long", "coerce": false}),
+        _ => json!({"type": "double", "coerce": false}),
+    }
 }
 
 fn meta(model: &Model) -> Value {
@@ -102,26 +122,25 @@ fn properties(place: Place<'_>) -> Result<Map<String, Value>> {
             let part = parts.entry(part.name()).or_default();
             part.insert(place.name(&field.path), mapping);
         };
-        match field.kind {
-            // The words were found already, and are set apart by spaces.
-            Kind::Text => keep(
+        // The words were found already, and are set apart by spaces.
+        if field.kind == Kind::Text {
+            keep(
                 Part::Words,
                 json!({"type": "text", "analyzer": "whitespace", "norms": false}),
-            ),
-            Kind::Timestamp => keep(Part::Times, json!({"type": "long", "index": false})),
-            _ => {}
+            );
         }
         if !field.kind.is_comparable() {
             continue;
         }
-        if !matches!(field.kind, Kind::Keyword | Kind::Boolean) {
-            keep(Part::Numbers, json!({"type": "double"}));
-            // Sorted and counted by. Numbers that floats do not tell apart are also searched by
-            // their keys, which the engine then reads one by one.
-            keep(Part::Keys, json!({"type": "keyword", "index": false}));
-            continue;
+        if !is_direct(&field.path) {
+            keep(Part::Values, values(field.kind));
         }
-        keep(Part::Keys, json!({"type": "keyword"}));
+        if number::is_number(field.kind) {
+            keep(Part::Keys, json!({"type": "keyword"}));
+            for end in [Part::Least, Part::Greatest] {
+                keep(end, json!({"type": "keyword", "index": false}));
+            }
+        }
     }
     let mut properties: Map<String, Value> = parts
         .into_iter()
@@ -137,8 +156,10 @@ fn properties(place: Place<'_>) -> Result<Map<String, Value>> {
         properties.insert("n".to_owned(), object(nested));
     }
     // Searched, and never sorted or counted by.
-    let existing = json!({"type": "keyword", "doc_values": false});
-    properties.insert("e".to_owned(), existing);
+    for list in ["e", "i"] {
+        let mapping = json!({"type": "keyword", "doc_values": false});
+        properties.insert(list.to_owned(), mapping);
+    }
     Ok(properties)
 }
 
@@ -174,6 +195,7 @@ mod tests {
             .routed()
             .field(field("ö", Kind::Integer))
             .field(field("t", Kind::Text))
+            .field(field("x", Kind::Float))
             .field(field("i", Kind::Nested).many())
             .field(field("i.b", Kind::Boolean).many())
             .build()
@@ -185,8 +207,12 @@ mod tests {
         assert_eq!(mappings["_routing"]["required"], true);
         let properties = &mappings["properties"];
         assert_eq!(
-            properties["x"]["properties"].to_string(),
-            r#"{"%c3%b6":{"type":"double"}}"#
+            properties["f"]["properties"].to_string(),
+            r#"{"%c3%b6":{"coerce":false,"type":"long"},"i%2eb":{"type":"keyword"}}"#
+        );
+        assert_eq!(
+            properties["body"]["properties"].to_string(),
+            r#"{"x":{"coerce":false,"type":"double"}}"#
         );
         assert_eq!(
             properties["n"]["properties"]["i"]["properties"]["f"]["properties"].to_string(),

@@ -15,7 +15,6 @@ mod load;
 mod write;
 
 mod explain;
-mod scan;
 
 mod schema;
 mod transaction;

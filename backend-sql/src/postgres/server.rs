@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx_core::Error as Driver;
 use sqlx_core::query::query;
 use sqlx_core::query_scalar::query_scalar;
 use sqlx_core::raw_sql::raw_sql;
@@ -12,6 +13,7 @@ use strongroom_core::error::Error;
 
 use crate::failure::Failure;
 use crate::pool::{END_WAIT, Server};
+use crate::scan::Scanned;
 
 use super::connection::Connection;
 use super::login::Connector;
@@ -86,5 +88,13 @@ impl Connector {
             tokio::time::sleep(ASK_EVERY).await;
         }
         Ok(())
+    }
+}
+
+impl Scanned for Connector {
+    const SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+    async fn close(connection: Connection) -> Result<(), Driver> {
+        connection.close().await
     }
 }

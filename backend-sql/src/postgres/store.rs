@@ -17,12 +17,12 @@ use strongroom_core::store::{
 
 use crate::family::family;
 use crate::outcomes::{self, Outcomes};
+use crate::scan::StoreScan;
 use crate::work::Around;
 use crate::{aggregate, group, matching, search};
 
 use super::bulk::at_once;
 use super::options::PostgresOptions;
-use super::scan::PostgresScan;
 use super::shared::{Shared, Work};
 use super::{bulk, explain, load, schema, transaction, write};
 
@@ -109,7 +109,9 @@ impl PostgresStore {
     }
 
     async fn open_scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
-        Ok(Box::new(PostgresScan::open(&self.shared, request).await?))
+        Ok(Box::new(
+            StoreScan::open(&self.shared.links, &self.shared.scans, request).await?,
+        ))
     }
 }
 
