@@ -37,7 +37,7 @@ use super::shared::{Lease, Shared, Work};
 use super::{bulk, explain, load, schema, write};
 
 impl Engine for Connector {
-    fn beginning(isolation: Isolation) -> Result<&'static str> {
+    fn begin(isolation: Isolation) -> Result<&'static str> {
         Ok(match isolation {
             Isolation::Default => "START TRANSACTION; SAVEPOINT strongroom_begin",
             Isolation::Snapshot => {
@@ -52,7 +52,7 @@ impl Engine for Connector {
         })
     }
 
-    async fn begin(connection: &mut MySqlConnection, sql: &'static str) -> Result<(), Driver> {
+    async fn send_begin(connection: &mut MySqlConnection, sql: &'static str) -> Result<(), Driver> {
         Self::send(connection, sql).await
     }
 
