@@ -18,6 +18,9 @@
 //! - `scan`, `pages`: scans outside of transactions, and where a scan stands.
 //! - `failure`, `work`: why a call fails, and what it needs around it.
 
+// Without a server there is nothing to speak to.
+#![cfg(any(feature = "mariadb", feature = "postgres"))]
+
 mod aggregate;
 mod ask;
 mod failure;

@@ -243,6 +243,7 @@ impl<S: Server> Lease<S> {
     }
 
     /// The server.
+    #[cfg(feature = "mariadb")]
     pub(crate) fn server(&self) -> &S {
         &self.links.server
     }
