@@ -34,7 +34,9 @@ impl EsStore {
         loop {
             documents = documents.min(MAX_PAGE + 1);
             let body = group_body(request, documents)?;
-            let (index, answer) = self.ask_now(request.model.name(), &body).await?;
+            let (index, answer) = self
+                .ask_in_order(request.model.name(), &body, &request.sort)
+                .await?;
             let told: Buckets = read(&answer.aggregations, "groups")?;
             if let Some(groups) = groups(request, &told.buckets, documents, &index)? {
                 return Ok(groups);
@@ -52,7 +54,7 @@ pub(crate) fn group_body(request: &GroupRequest, documents: usize) -> Result<Val
     check_size("number of groups is", request.groups, MAX_GROUPS)?;
     request.filter.check(&request.model)?;
     let place = Place::documents(&request.model);
-    let mut query = compile::query(&request.filter, place)?;
+    let mut query = compile::asked(&request.filter, &request.sort, place)?;
     if let Some(after) = &request.after {
         query = compile::both(compile::greater(&request.by, after, place)?, query);
     }

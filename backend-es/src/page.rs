@@ -21,6 +21,7 @@ fn place(key: &Key, told: &[Value], sorts: &[Sort], model: &Model) -> Result<Pos
                 told.as_str()
                     .and_then(|key| compile::value_of_key(kind, key))
             }
+            (SortTarget::Score, told) => told.as_f64().map(score),
             _ => Some(Scalar::from(key.id().as_str())),
         });
     }
@@ -28,6 +29,13 @@ fn place(key: &Key, told: &[Value], sorts: &[Sort], model: &Model) -> Result<Pos
         values,
         key: key.clone(),
     })
+}
+
+/// A score, which the engine computes and compares as a 32-bit float and writes with as few digits
+/// as tell it from other such floats: it goes back as the very float that it was.
+#[allow(clippy::cast_possible_truncation, reason = "it is such a float")]
+fn score(told: f64) -> Scalar {
+    Scalar::Float(f64::from(told as f32))
 }
 
 /// Checks what every page must keep, whoever asks for it.
@@ -63,7 +71,8 @@ pub(crate) fn page_body(request: &FindRequest) -> Result<Value> {
     check_window(request)?;
     request.filter.check(&request.model)?;
     Sort::check(&request.sort, &request.model)?;
-    let query = compile::query(&request.filter, Place::documents(&request.model))?;
+    let place = Place::documents(&request.model);
+    let query = compile::asked(&request.filter, &request.sort, place)?;
     let mut body = json!({
         "query": compile::routed(query, request.routing.as_ref()),
         "sort": compile::order(&request.sort, &request.model, request.start.is_backward())?,
@@ -104,7 +113,8 @@ fn total(wanted: Total, total: Option<HitTotal>) -> Option<TotalCount> {
 impl EsStore {
     pub(crate) async fn find_now(&self, request: &FindRequest) -> Result<Page> {
         let body = page_body(request)?;
-        let (index, answer) = self.ask_now(request.model.name(), &body).await?;
+        let asked = self.ask_in_order(request.model.name(), &body, &request.sort);
+        let (index, answer) = asked.await?;
         let mut hits = answer.hits.hits;
         let more = hits.len() > request.limit;
         hits.truncate(request.limit);

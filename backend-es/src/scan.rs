@@ -15,7 +15,7 @@ use crate::error::Failure;
 use crate::index::Index;
 use crate::load::Source;
 use crate::product::Product;
-use crate::search::check_size;
+use crate::search::{check_size, search_type};
 use crate::store::{EsStore, missing};
 use crate::wire::Request;
 
@@ -29,6 +29,7 @@ pub(crate) struct EsScan {
     batch: usize,
     /// What is asked each time, without the point in time and the place.
     body: Map<String, Value>,
+    search_type: Option<&'static str>,
     after: Vec<Value>,
     state: State,
 }
@@ -53,7 +54,8 @@ pub(crate) fn scan_body(request: &ScanRequest) -> Result<Map<String, Value>> {
     check_size("scan has pieces of", request.batch, MAX_PAGE)?;
     request.filter.check(&request.model)?;
     Sort::check(&request.sort, &request.model)?;
-    let query = compile::query(&request.filter, Place::documents(&request.model))?;
+    let place = Place::documents(&request.model);
+    let query = compile::asked(&request.filter, &request.sort, place)?;
     let body = json!({
         "query": compile::routed(query, request.routing.as_ref()),
         "sort": compile::order(&request.sort, &request.model, false)?,
@@ -85,6 +87,7 @@ impl EsStore {
                 source: request.source.clone(),
                 batch: request.batch,
                 body,
+                search_type: search_type(&request.sort),
                 after: Vec::new(),
                 state: State::Open(point),
             });
@@ -171,9 +174,12 @@ impl EsScan {
         if !self.after.is_empty() {
             body.insert("search_after".to_owned(), self.after.clone().into());
         }
-        let request = Request::new(Method::Post, "/_search")
+        let mut request = Request::new(Method::Post, "/_search")
             .query("allow_partial_search_results", "false")
             .json(&body.into());
+        if let Some(search_type) = self.search_type {
+            request = request.query("search_type", search_type);
+        }
         let answer: Answer = match self.store.wire().call(request).await {
             Ok(reply) => reply.read().map_err(Failure::into_read_error)?,
             Err(Failure::Refused(refusal)) if refusal.status == 404 => {

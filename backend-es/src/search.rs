@@ -1,9 +1,12 @@
 //! Asking an index: one `_search` each, whole or an error.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use async_trait::async_trait;
 use elasticsearch::http::Method;
 use serde_json::{Value, json};
 use strongroom_core::model::CollectionName;
+use strongroom_core::query::Sort;
 use strongroom_core::store::{
     AggregateReply, AggregateRequest, CountRequest, ExplainRequest, Explanation, FindRequest,
     GroupRequest, Groups, MatchingReply, MatchingRequest, Page, Scan, ScanRequest, Search,
@@ -19,11 +22,19 @@ use crate::wire::Request;
 
 impl EsStore {
     /// Asks an index; `None` if it is no longer there.
-    async fn ask(&self, index: &Index, body: &Value) -> Result<Option<Answer>> {
+    async fn ask(&self, index: &Index, body: &Value, sorts: &[Sort]) -> Result<Option<Answer>> {
         let path = format!("/{}/_search", index.name());
-        let request = Request::new(Method::Post, &path)
+        let mut request = Request::new(Method::Post, &path)
             .query("allow_partial_search_results", "false")
             .json(body);
+        if let Some(search_type) = search_type(sorts) {
+            request = request.query("search_type", search_type);
+            // Copies of a shard may weigh words differently until deleted documents are merged
+            // away: the pages of one question are asked of the same copies.
+            let mut hasher = DefaultHasher::new();
+            body.get("query").hash(&mut hasher);
+            request = request.query("preference", format!("{:016x}", hasher.finish()));
+        }
         let answer: Answer = match self.wire().call(request).await {
             Ok(reply) => reply.read().map_err(Failure::into_read_error)?,
             Err(Failure::Refused(refusal)) if refusal.is_missing_index() => return Ok(None),
@@ -39,9 +50,19 @@ impl EsStore {
         collection: &CollectionName,
         body: &Value,
     ) -> Result<(Index, Answer)> {
+        self.ask_in_order(collection, body, &[]).await
+    }
+
+    /// As [`ask_now`](Self::ask_now), for documents in an order.
+    pub(crate) async fn ask_in_order(
+        &self,
+        collection: &CollectionName,
+        body: &Value,
+        sorts: &[Sort],
+    ) -> Result<(Index, Answer)> {
         for _ in 0..2 {
             let index = self.index(collection).await?;
-            if let Some(answer) = self.ask(&index, body).await? {
+            if let Some(answer) = self.ask(&index, body, sorts).await? {
                 return Ok((index, answer));
             }
             self.forget(collection);
@@ -57,6 +78,13 @@ impl EsStore {
             _ => Err(Error::internal("the search engine did not count")),
         }
     }
+}
+
+/// How a search in this order goes over the shards. For scores the words of all shards are counted
+/// first, so that a word weighs the same on each of them.
+pub(crate) fn search_type(sorts: &[Sort]) -> Option<&'static str> {
+    let by_score = sorts.iter().any(Sort::is_by_score);
+    by_score.then_some("dfs_query_then_fetch")
 }
 
 /// Checks a size against the most allowed.

@@ -37,9 +37,9 @@ pub(crate) fn routed(query: Value, routing: Option<&Routing>) -> Value {
     }
 }
 
-/// Both queries hold.
+/// Both queries hold, and the score is that of the other one.
 pub(crate) fn both(one: Value, other: Value) -> Value {
-    json!({"bool": {"filter": [one, other]}})
+    json!({"bool": {"filter": [one], "must": [other]}})
 }
 
 /// The documents whose value of a field is greater than this one.
@@ -52,12 +52,20 @@ pub(crate) fn greater(field: &FieldPath, value: &Scalar, place: Place<'_>) -> Re
     range(field, place, &lower, &Bound::Unbounded)
 }
 
-fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
+/// # Errors
+///
+/// `Unsupported` if the query would be nested deeper than the engine takes it.
+pub(super) fn check_depth(depth: usize) -> Result<()> {
     if depth > MAX_QUERY_DEPTH {
         return Err(Error::unsupported(format_args!(
             "filters nested deeper than {MAX_QUERY_DEPTH} levels"
         )));
     }
+    Ok(())
+}
+
+pub(super) fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
+    check_depth(depth)?;
     let all = |filters: &[Filter]| -> Result<Vec<Value>> {
         filters
             .iter()
@@ -81,10 +89,9 @@ fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
         Filter::Wildcard { field, pattern } => {
             json!({"wildcard": {keys(field): {"value": pattern}}})
         }
-        Filter::Text { field, text, words } => text_query(
-            &place.of(Part::Words, field),
-            &TextQuery::parse(text, *words)?,
-        )?,
+        Filter::Text { field, text, words } => {
+            self::text(field, text, *words, place, Weight::None)?
+        }
         Filter::Ids(ids) => {
             let ids: Vec<_> = ids.iter().map(DocumentId::as_str).collect();
             json!({"terms": {"k": ids}})
@@ -206,8 +213,24 @@ fn plain(value: &Scalar) -> Value {
     }
 }
 
-/// The words were read by the core, and so were those of the texts: nothing is analysed again.
-fn text_query(name: &str, query: &TextQuery) -> Result<Value> {
+/// Whether words only decide what is found, or how well it fits as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    None,
+    Score,
+}
+
+/// A condition on text. The words were read by the core, and so were those of the texts: nothing
+/// is analysed again.
+pub(super) fn text(
+    field: &FieldPath,
+    text: &str,
+    words: Words,
+    place: Place<'_>,
+    weight: Weight,
+) -> Result<Value> {
+    let name = &place.of(Part::Words, field);
+    let query = TextQuery::parse(text, words)?;
     let words = query.words();
     if let Some(long) = words.iter().find(|word| word.len() > MAX_WORD_BYTES) {
         return Err(Error::unsupported(format_args!(
@@ -216,10 +239,15 @@ fn text_query(name: &str, query: &TextQuery) -> Result<Value> {
         )));
     }
     let term = |word: &String| json!({"term": {name: {"value": word}}});
-    Ok(match query.mode() {
-        Words::Any => json!({"terms": {name: words}}),
-        Words::All => json!({"bool": {"filter": words.iter().map(term).collect::<Vec<_>>()}}),
-        Words::Phrase => json!({"match_phrase": {name: {"query": words.join(" ")}}}),
+    let terms = || words.iter().map(term).collect::<Vec<_>>();
+    Ok(match (query.mode(), weight) {
+        (Words::Any, Weight::None) => json!({"terms": {name: words}}),
+        (Words::Any, Weight::Score) => {
+            json!({"bool": {"should": terms(), "minimum_should_match": 1}})
+        }
+        (Words::All, Weight::None) => json!({"bool": {"filter": terms()}}),
+        (Words::All, Weight::Score) => json!({"bool": {"must": terms()}}),
+        (Words::Phrase, _) => json!({"match_phrase": {name: {"query": words.join(" ")}}}),
     })
 }
 

@@ -10,7 +10,7 @@ use strongroom_core::{Error, Result};
 use super::path::{Part, Place};
 
 /// The format of what is stored, written into each index.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 4;
 
 /// How a new index is set up.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +106,7 @@ fn properties(place: Place<'_>) -> Result<Map<String, Value>> {
             // The words were found already, and are set apart by spaces.
             Kind::Text => keep(
                 Part::Words,
-                json!({"type": "text", "analyzer": "whitespace", "norms": false}),
+                json!({"type": "text", "analyzer": "whitespace"}),
             ),
             Kind::Timestamp => keep(Part::Times, json!({"type": "long", "index": false})),
             _ => {}

@@ -25,6 +25,7 @@ mod filter;
 mod key;
 mod mapping;
 mod path;
+mod score;
 mod sort;
 
 pub(crate) use aggregation::{aggregations, group, result_name};
@@ -33,4 +34,5 @@ pub(crate) use filter::{both, greater, query, routed};
 pub(crate) use key::{decode as value_of_key, encode as key};
 pub(crate) use mapping::{IndexSettings, extension, index_body, model_of};
 pub(crate) use path::Place;
+pub(crate) use score::asked;
 pub(crate) use sort::{order, search_after};

@@ -35,6 +35,7 @@ pub(crate) fn order(sorts: &[Sort], model: &Model, backward: bool) -> Result<Vec
         };
         order.push(match &sort.target {
             SortTarget::Id => json!({"k": direction}),
+            SortTarget::Score => json!({"_score": direction}),
             SortTarget::Field(path) => {
                 let name = Place::documents(model).of(Part::Keys, path);
                 // Of several values the least counts, or the greatest.
@@ -57,17 +58,18 @@ pub(crate) fn order(sorts: &[Sort], model: &Model, backward: bool) -> Result<Vec
 }
 
 /// A place in the order, as the engine is told it.
-pub(crate) fn search_after(position: &Position, sorts: &[Sort]) -> Vec<Option<String>> {
+pub(crate) fn search_after(position: &Position, sorts: &[Sort]) -> Vec<Value> {
     let Position { values, key } = position;
     let mut after: Vec<_> = sorts
         .iter()
         .zip(values)
         .map(|(sort, value)| match &sort.target {
-            SortTarget::Field(_) => value.as_ref().map(key::encode),
-            _ => Some(key.id().as_str().to_owned()),
+            SortTarget::Field(_) => value.as_ref().map(key::encode).into(),
+            SortTarget::Score => value.as_ref().map_or(Value::Null, Value::from),
+            _ => key.id().as_str().into(),
         })
         .collect();
-    after.extend(of_key(key).map(Some));
+    after.extend(of_key(key).map(Value::from));
     after
 }
 

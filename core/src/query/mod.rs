@@ -42,9 +42,11 @@ mod cursor;
 mod cursor_key;
 mod filter;
 mod function;
+mod highlight;
 mod matching;
 mod ordering;
 mod projection;
+mod score;
 mod sort;
 mod source;
 mod text;
@@ -64,8 +66,12 @@ pub use filter::{Filter, Native};
 pub use function::{
     Argument, Call, CompiledCall, Function, FunctionName, Functions, MAX_ARGUMENTS,
 };
+pub use highlight::{
+    FragmentText, Highlight, Highlighter, Highlights, MAX_FRAGMENT_CHARS, MAX_FRAGMENTS,
+};
 pub use matching::Matcher;
 pub use ordering::Placer;
+pub use score::Scorer;
 pub use sort::{MissingValues, Order, Sort, SortTarget};
 pub use source::{FieldPattern, SourceFilter};
 pub use text::{MAX_WORDS, TextQuery, Words, words};
