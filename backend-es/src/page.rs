@@ -6,7 +6,7 @@ use strongroom_core::query::{Position, Sort, SortTarget};
 use strongroom_core::store::{FindRequest, MAX_PAGE, Page, PageStart, Total, TotalCount};
 use strongroom_core::{Error, Result};
 
-use crate::answer::HitTotal;
+use crate::answer::{Hit, HitTotal};
 use crate::compile::{self, Place};
 use crate::load::Source;
 use crate::store::EsStore;
@@ -21,7 +21,7 @@ fn place(key: &Key, told: &[Value], sorts: &[Sort], model: &Model) -> Result<Pos
                 told.as_str()
                     .and_then(|key| compile::value_of_key(kind, key))
             }
-            (SortTarget::Score, told) => told.as_f64().map(score),
+            (SortTarget::Score, told) => score(told).map(Scalar::Float),
             _ => Some(Scalar::from(key.id().as_str())),
         });
     }
@@ -34,8 +34,18 @@ fn place(key: &Key, told: &[Value], sorts: &[Sort], model: &Model) -> Result<Pos
 /// A score, which the engine computes and compares as a 32-bit float and writes with as few digits
 /// as tell it from other such floats: it goes back as the very float that it was.
 #[allow(clippy::cast_possible_truncation, reason = "it is such a float")]
-fn score(told: f64) -> Scalar {
-    Scalar::Float(f64::from(told as f32))
+fn score(told: &Value) -> Option<f64> {
+    told.as_f64().map(|score| f64::from(score as f32))
+}
+
+/// The scores of documents, if the order looks at them.
+fn scores(hits: &[Hit], sorts: &[Sort]) -> Result<Vec<f64>> {
+    let Some(at) = sorts.iter().position(Sort::is_by_score) else {
+        return Ok(Vec::new());
+    };
+    let told = hits.iter().map(|hit| hit.sort.get(at).and_then(score));
+    let told: Option<Vec<f64>> = told.collect();
+    told.ok_or_else(|| Error::internal("the search engine told no score"))
 }
 
 /// Checks what every page must keep, whoever asks for it.
@@ -121,6 +131,7 @@ impl EsStore {
         if request.start.is_backward() {
             hits.reverse();
         }
+        let scores = scores(&hits, &request.sort)?;
         let first = hits.first().map(|hit| hit.sort.clone());
         let last = hits.last_mut().map(|hit| std::mem::take(&mut hit.sort));
         let documents: Vec<RawDocument> = hits
@@ -136,7 +147,8 @@ impl EsStore {
         let first = place_of(documents.first(), first)?;
         let last = place_of(documents.last(), last)?;
         let total = total(request.total, answer.hits.total);
-        Ok(Page::new(documents, total).with_cursors(request, first, last, more))
+        let page = Page::new(documents, total).with_scores(scores);
+        Ok(page.with_cursors(request, first, last, more))
     }
 }
 
