@@ -117,6 +117,7 @@
 //! ```
 
 mod aggregate;
+mod analysis;
 mod answer;
 mod bulk;
 mod compile;
@@ -138,5 +139,6 @@ mod search;
 mod store;
 mod wire;
 
+pub use analysis::{AnalyserName, TextAnalysis};
 pub use connection::{Compression, EsCredentials};
 pub use store::{EsOptions, EsStore};

@@ -6,8 +6,10 @@ use strongroom_core::query::{Position, Sort, SortTarget};
 use strongroom_core::store::{FindRequest, MAX_PAGE, Page, PageStart, Total, TotalCount};
 use strongroom_core::{Error, Result};
 
+use crate::analysis::TextAnalysis;
 use crate::answer::{Hit, HitTotal};
 use crate::compile::{self, Place};
+use crate::index::Index;
 use crate::load::Source;
 use crate::store::EsStore;
 
@@ -77,11 +79,11 @@ fn position(request: &FindRequest) -> Result<Option<&Position>> {
     Ok(Some(position))
 }
 
-pub(crate) fn page_body(request: &FindRequest) -> Result<Value> {
+pub(crate) fn page_body(request: &FindRequest, texts: &TextAnalysis) -> Result<Value> {
     check_window(request)?;
     request.filter.check(&request.model)?;
     Sort::check(&request.sort, &request.model)?;
-    let place = Place::documents(&request.model);
+    let place = Place::documents(&request.model).read_by(texts);
     let query = compile::asked(&request.filter, &request.sort, place)?;
     let mut body = json!({
         "query": compile::routed(query, request.routing.as_ref()),
@@ -122,8 +124,8 @@ fn total(wanted: Total, total: Option<HitTotal>) -> Option<TotalCount> {
 
 impl EsStore {
     pub(crate) async fn find_now(&self, request: &FindRequest) -> Result<Page> {
-        let body = page_body(request)?;
-        let asked = self.ask_in_order(request.model.name(), &body, &request.sort);
+        let body = |index: &Index| page_body(request, index.texts());
+        let asked = self.ask_now(request.model.name(), &request.sort, body);
         let (index, answer) = asked.await?;
         let mut hits = answer.hits.hits;
         let more = hits.len() > request.limit;
@@ -159,6 +161,10 @@ mod tests {
     use strongroom_core::model::{FieldDeclaration, Kind};
     use strongroom_core::query::{Filter, Order};
 
+    fn body(request: &FindRequest) -> Result<Value> {
+        page_body(request, &TextAnalysis::new())
+    }
+
     fn request() -> FindRequest {
         let n = FieldDeclaration::new("n".parse().unwrap(), Kind::Integer);
         let model = Model::builder("a").field(n).build().unwrap();
@@ -168,7 +174,7 @@ mod tests {
     #[test]
     fn ties_break_by_key() {
         let mut request = request();
-        let order = |request: &FindRequest| page_body(request).unwrap()["sort"].to_string();
+        let order = |request: &FindRequest| body(request).unwrap()["sort"].to_string();
         assert_eq!(order(&request), r#"[{"k":"asc"}]"#);
         request.sort = vec![
             Sort::descending("n".parse().unwrap()),
@@ -179,7 +185,7 @@ mod tests {
             r#"[{"f.n":{"missing":"_last","mode":"max","order":"desc"}},{"k":"desc"},{"k":"asc"}]"#
         );
         request.sort = vec![Sort::ascending("z".parse().unwrap())];
-        assert_eq!(page_body(&request).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(body(&request).unwrap_err().kind(), ErrorKind::Invalid);
     }
 
     #[test]
@@ -188,7 +194,7 @@ mod tests {
             let mut request = request();
             request.limit = limit;
             request.offset = offset;
-            page_body(&request).err().map(|e| e.kind())
+            body(&request).err().map(|e| e.kind())
         };
         assert_eq!(kind(1, 0), None);
         assert_eq!(kind(10_000, 0), None);

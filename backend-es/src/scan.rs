@@ -9,6 +9,7 @@ use strongroom_core::query::{Sort, SourceFilter};
 use strongroom_core::store::{MAX_PAGE, Scan, ScanRequest};
 use strongroom_core::{Error, ErrorKind, Operation, Result};
 
+use crate::analysis::TextAnalysis;
 use crate::answer::Answer;
 use crate::compile::{self, Place};
 use crate::error::Failure;
@@ -50,11 +51,11 @@ struct Opened {
     id: String,
 }
 
-pub(crate) fn scan_body(request: &ScanRequest) -> Result<Map<String, Value>> {
+pub(crate) fn scan_body(request: &ScanRequest, texts: &TextAnalysis) -> Result<Map<String, Value>> {
     check_size("scan has pieces of", request.batch, MAX_PAGE)?;
     request.filter.check(&request.model)?;
     Sort::check(&request.sort, &request.model)?;
-    let place = Place::documents(&request.model);
+    let place = Place::documents(&request.model).read_by(texts);
     let query = compile::asked(&request.filter, &request.sort, place)?;
     let body = json!({
         "query": compile::routed(query, request.routing.as_ref()),
@@ -72,10 +73,10 @@ pub(crate) fn scan_body(request: &ScanRequest) -> Result<Map<String, Value>> {
 
 impl EsStore {
     pub(crate) async fn open_scan(&self, request: &ScanRequest) -> Result<EsScan> {
-        let body = scan_body(request)?;
         let collection = request.model.name();
         for _ in 0..2 {
             let index = self.index(collection).await?;
+            let body = scan_body(request, index.texts())?;
             let Some(point) = self.open_point(&index).await? else {
                 self.forget(collection);
                 continue;

@@ -13,6 +13,7 @@ use strongroom_core::store::{
 };
 use strongroom_core::{Error, Operation, Result};
 
+use crate::analysis::TextAnalysis;
 use crate::answer::Answer;
 use crate::compile::{self, Place};
 use crate::error::Failure;
@@ -44,25 +45,18 @@ impl EsStore {
         Ok(Some(answer))
     }
 
-    /// Asks whichever index the collection is by now.
+    /// Asks whichever index the collection is by now, for documents in an order or for none. What
+    /// it is asked depends on how it reads texts.
     pub(crate) async fn ask_now(
         &self,
         collection: &CollectionName,
-        body: &Value,
-    ) -> Result<(Index, Answer)> {
-        self.ask_in_order(collection, body, &[]).await
-    }
-
-    /// As [`ask_now`](Self::ask_now), for documents in an order.
-    pub(crate) async fn ask_in_order(
-        &self,
-        collection: &CollectionName,
-        body: &Value,
         sorts: &[Sort],
+        body: impl Fn(&Index) -> Result<Value> + Send,
     ) -> Result<(Index, Answer)> {
         for _ in 0..2 {
             let index = self.index(collection).await?;
-            if let Some(answer) = self.ask(&index, body, sorts).await? {
+            let body = body(&index)?;
+            if let Some(answer) = self.ask(&index, &body, sorts).await? {
                 return Ok((index, answer));
             }
             self.forget(collection);
@@ -71,8 +65,8 @@ impl EsStore {
     }
 
     pub(crate) async fn count_now(&self, request: &CountRequest) -> Result<u64> {
-        let body = count_body(request)?;
-        let (_, answer) = self.ask_now(request.model.name(), &body).await?;
+        let body = |index: &Index| count_body(request, index.texts());
+        let (_, answer) = self.ask_now(request.model.name(), &[], body).await?;
         match answer.hits.total {
             Some(total) if total.relation == "eq" => Ok(total.value),
             _ => Err(Error::internal("the search engine did not count")),
@@ -97,9 +91,10 @@ pub(crate) fn check_size(what: &str, size: usize, most: usize) -> Result<()> {
     )))
 }
 
-pub(crate) fn count_body(request: &CountRequest) -> Result<Value> {
+pub(crate) fn count_body(request: &CountRequest, texts: &TextAnalysis) -> Result<Value> {
     request.filter.check(&request.model)?;
-    let query = compile::query(&request.filter, Place::documents(&request.model))?;
+    let place = Place::documents(&request.model).read_by(texts);
+    let query = compile::query(&request.filter, place)?;
     Ok(json!({
         "query": compile::routed(query, request.routing.as_ref()),
         "size": 0,
@@ -150,8 +145,11 @@ impl Search for EsStore {
 
     async fn explain(&self, request: ExplainRequest) -> Result<Explanation> {
         let collection = request.model().name();
-        let explain = std::future::ready(crate::explain::explain(&request));
-        self.guard(Operation::Explain, Some(collection), explain)
-            .await
+        self.guard(
+            Operation::Explain,
+            Some(collection),
+            self.explain_now(&request),
+        )
+        .await
     }
 }

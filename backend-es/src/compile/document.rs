@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use strongroom_core::model::{
-    Body, FieldPath, Key, Kind, Model, RawDocument, Scalar, Timestamp, WriteId,
-};
+use strongroom_core::model::{Body, FieldPath, Key, Kind, RawDocument, Scalar, Timestamp, WriteId};
 use strongroom_core::query::{self, FieldReader};
 use strongroom_core::{Error, ErrorKind, Result};
 
@@ -49,8 +47,13 @@ struct Source<'a> {
 /// # Errors
 ///
 /// `Codec` if the body is not a JSON object.
-pub(crate) fn source(model: &Model, key: &Key, body: &Body, write_id: WriteId) -> Result<Vec<u8>> {
-    line(model, key, body, write_id, None)
+pub(crate) fn source(
+    place: Place<'_>,
+    key: &Key,
+    body: &Body,
+    write_id: WriteId,
+) -> Result<Vec<u8>> {
+    line(place, key, body, write_id, None)
 }
 
 /// As [`source`], of a document that is written anew for the engine's sake alone: for everybody
@@ -59,24 +62,24 @@ pub(crate) fn source(model: &Model, key: &Key, body: &Body, write_id: WriteId) -
 /// # Errors
 ///
 /// As for [`source`].
-pub(crate) fn rewritten(model: &Model, document: &RawDocument) -> Result<Vec<u8>> {
+pub(crate) fn rewritten(place: Place<'_>, document: &RawDocument) -> Result<Vec<u8>> {
     let write_id = document
         .write_id
         .ok_or_else(|| Error::internal("a document that was found has no write id"))?;
     let version = document.version.sequence();
     let version = version.map(|(seq_no, primary_term, _)| [seq_no, primary_term]);
-    line(model, &document.key, &document.body, write_id, version)
+    line(place, &document.key, &document.body, write_id, version)
 }
 
 fn line(
-    model: &Model,
+    place: Place<'_>,
     key: &Key,
     body: &Body,
     write_id: WriteId,
     version: Option<[u64; 2]>,
 ) -> Result<Vec<u8>> {
     let object = body.to_object()?;
-    let values = values(Place::documents(model), &object)?;
+    let values = values(place, &object)?;
     let codec = |e: serde_json::Error| {
         Error::new(ErrorKind::Codec, format!("document does not encode: {e}")).with_source(e)
     };
@@ -113,7 +116,9 @@ fn values(place: Place<'_>, object: &Map<String, Value>) -> Result<Map<String, V
         };
         if field.kind == Kind::Text {
             let texts = reader.texts(object);
-            if !texts.is_empty() {
+            if !texts.is_empty() && place.analyser(&field.path).is_some() {
+                keep(Part::Texts, one_or_many(texts.into_iter().map(Value::from)));
+            } else if !texts.is_empty() {
                 keep(Part::Words, one_or_many(texts.into_iter().map(words)));
             }
         }
@@ -218,7 +223,9 @@ fn time(value: &Scalar) -> Option<i64> {
 mod tests {
     use super::*;
     use serde_json::json;
-    use strongroom_core::model::FieldDeclaration;
+    use strongroom_core::model::{FieldDeclaration, Model};
+
+    use crate::analysis::TextAnalysis;
 
     fn model() -> std::sync::Arc<Model> {
         Model::builder("a")
@@ -235,7 +242,9 @@ mod tests {
     fn check(body: &str, values: &Value) {
         let key = Key::routed("eu", "x").unwrap();
         let body = Body::parse(body.to_owned()).unwrap();
-        let line = source(&model(), &key, &body, WriteId::from_bytes([1; 16])).unwrap();
+        let model = model();
+        let place = Place::documents(&model);
+        let line = source(place, &key, &body, WriteId::from_bytes([1; 16])).unwrap();
         let mut line: Map<String, Value> = serde_json::from_slice(&line).unwrap();
         assert_eq!(line.remove("k").unwrap(), "x");
         assert_eq!(line.remove("r").unwrap(), "eu");
@@ -265,6 +274,14 @@ mod tests {
             r#"{"t":["Red, FOX!",5,"x\ty"]}"#,
             &json!({"e": ["t"], "t": {"t": ["red fox", "x y"]}}),
         );
+        // The engine itself reads texts that have an analyser.
+        let model = model();
+        let texts = TextAnalysis::new().field("t".parse().unwrap(), "simple".parse().unwrap());
+        let body = json!({"t": ["Red, FOX!", 5]});
+        let place = Place::documents(&model).read_by(&texts);
+        let kept = values(place, body.as_object().unwrap()).unwrap();
+        let wanted = json!({"e": ["t"], "a": {"t": "Red, FOX!"}});
+        assert_eq!(Value::from(kept), wanted);
         let long = "y".repeat(1_000);
         assert_eq!(words(&long).as_str().unwrap().len(), MAX_WORD_BYTES + 8);
     }
@@ -289,7 +306,9 @@ mod tests {
     fn a_line_stays_a_line() {
         let body = Body::parse("{\r\n\"k\": \"a\"\n}").unwrap();
         let key = Key::new("x").unwrap();
-        let line = source(&model(), &key, &body, WriteId::random()).unwrap();
+        let model = model();
+        let place = Place::documents(&model);
+        let line = source(place, &key, &body, WriteId::random()).unwrap();
         assert!(!line.contains(&b'\n') && !line.contains(&b'\r'));
     }
 

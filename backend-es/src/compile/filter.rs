@@ -213,6 +213,16 @@ fn plain(value: &Scalar) -> Value {
     }
 }
 
+/// A condition on text that the engine reads by an analyser, and the question likewise.
+fn analysed(name: &str, text: &str, words: Words) -> Value {
+    let operator = match words {
+        Words::Any => "or",
+        Words::All => "and",
+        Words::Phrase => return json!({"match_phrase": {name: {"query": text}}}),
+    };
+    json!({"match": {name: {"query": text, "operator": operator}}})
+}
+
 /// Whether words only decide what is found, or how well it fits as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Weight {
@@ -229,6 +239,9 @@ pub(super) fn text(
     place: Place<'_>,
     weight: Weight,
 ) -> Result<Value> {
+    if place.analyser(field).is_some() {
+        return Ok(analysed(&place.of(Part::Texts, field), text, words));
+    }
     let name = &place.of(Part::Words, field);
     let query = TextQuery::parse(text, words)?;
     let words = query.words();
@@ -309,6 +322,8 @@ mod tests {
     use super::*;
     use strongroom_core::ErrorKind;
     use strongroom_core::model::{FieldDeclaration, Model};
+
+    use crate::analysis::TextAnalysis;
 
     fn model() -> std::sync::Arc<Model> {
         let mut builder = Model::builder("a");
@@ -401,6 +416,24 @@ mod tests {
         let long = Filter::text("t", "x".repeat(241), Words::Any).unwrap();
         let error = query(&long, Place::documents(&model)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn texts_that_the_engine_reads() {
+        let model = model();
+        let texts = TextAnalysis::new().field("t".parse().unwrap(), "english".parse().unwrap());
+        let check = |words, expected: &str| {
+            let filter = Filter::text("t", "Red, FOX", words).unwrap();
+            let place = Place::documents(&model).read_by(&texts);
+            assert_eq!(query(&filter, place).unwrap().to_string(), expected);
+        };
+        let any = r#"{"match":{"a.t":{"operator":"or","query":"Red, FOX"}}}"#;
+        check(Words::Any, any);
+        check(Words::All, &any.replace("\"or\"", "\"and\""));
+        check(
+            Words::Phrase,
+            r#"{"match_phrase":{"a.t":{"query":"Red, FOX"}}}"#,
+        );
     }
 
     #[test]

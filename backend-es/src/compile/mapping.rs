@@ -8,6 +8,7 @@ use strongroom_core::model::{Kind, MAX_DEPTH, MAX_FIELDS, Model};
 use strongroom_core::{Error, Result};
 
 use super::path::{Part, Place};
+use crate::analysis::TextAnalysis;
 
 /// The format of what is stored, written into each index.
 const FORMAT: u64 = 4;
@@ -28,7 +29,11 @@ pub(crate) struct IndexSettings {
 /// # Errors
 ///
 /// `Unsupported`, naming the field, if one is declared unique.
-pub(crate) fn index_body(model: &Model, wanted: IndexSettings) -> Result<Value> {
+pub(crate) fn index_body(
+    model: &Model,
+    texts: &TextAnalysis,
+    wanted: IndexSettings,
+) -> Result<Value> {
     let mut settings = Map::new();
     settings.insert("number_of_shards".to_owned(), wanted.shards.into());
     if let Some(replicas) = wanted.replicas {
@@ -52,12 +57,16 @@ pub(crate) fn index_body(model: &Model, wanted: IndexSettings) -> Result<Value> 
     ] {
         settings.insert(format!("mapping.{what}.limit"), most.into());
     }
-    Ok(json!({"settings": {"index": settings}, "mappings": mappings(model)?}))
+    if !texts.definitions().is_empty() {
+        let analysis = texts.definitions().clone();
+        settings.insert("analysis".to_owned(), analysis.into());
+    }
+    Ok(json!({"settings": {"index": settings}, "mappings": mappings(model, texts)?}))
 }
 
-fn mappings(model: &Model) -> Result<Value> {
+fn mappings(model: &Model, texts: &TextAnalysis) -> Result<Value> {
     let keyword = json!({"type": "keyword"});
-    let mut properties = properties(Place::documents(model))?;
+    let mut properties = properties(Place::documents(model).read_by(texts))?;
     for (name, mapping) in [
         ("k", keyword.clone()),
         ("r", keyword),
@@ -68,7 +77,7 @@ fn mappings(model: &Model) -> Result<Value> {
     }
     Ok(json!({
         "dynamic": false,
-        "_meta": meta(model),
+        "_meta": meta(model, texts),
         "_routing": {"required": model.is_routed()},
         "properties": properties,
     }))
@@ -80,12 +89,13 @@ fn mappings(model: &Model) -> Result<Value> {
 /// # Errors
 ///
 /// `Unsupported`, naming the field, if one is declared unique.
-pub(crate) fn extension(model: &Model) -> Result<Value> {
-    Ok(json!({"_meta": meta(model), "properties": properties(Place::documents(model))?}))
+pub(crate) fn extension(model: &Model, texts: &TextAnalysis) -> Result<Value> {
+    let properties = properties(Place::documents(model).read_by(texts))?;
+    Ok(json!({"_meta": meta(model, texts), "properties": properties}))
 }
 
-fn meta(model: &Model) -> Value {
-    json!({"strongroom": {"format": FORMAT, "model": model}})
+fn meta(model: &Model, texts: &TextAnalysis) -> Value {
+    json!({"strongroom": {"format": FORMAT, "model": model, "texts": texts}})
 }
 
 /// What is kept of documents, or of the objects of a nested field.
@@ -103,11 +113,17 @@ fn properties(place: Place<'_>) -> Result<Map<String, Value>> {
             part.insert(place.name(&field.path), mapping);
         };
         match field.kind {
-            // The words were found already, and are set apart by spaces.
-            Kind::Text => keep(
-                Part::Words,
-                json!({"type": "text", "analyzer": "whitespace"}),
-            ),
+            Kind::Text => match place.analyser(&field.path) {
+                Some(name) => keep(
+                    Part::Texts,
+                    json!({"type": "text", "analyzer": name.as_str()}),
+                ),
+                // The words were found already, and are set apart by spaces.
+                None => keep(
+                    Part::Words,
+                    json!({"type": "text", "analyzer": "whitespace"}),
+                ),
+            },
             Kind::Timestamp => keep(Part::Times, json!({"type": "long", "index": false})),
             _ => {}
         }
@@ -146,13 +162,15 @@ fn object(properties: Map<String, Value>) -> Value {
     json!({"type": "object", "dynamic": false, "properties": properties})
 }
 
-/// The model in an index's mappings, if this crate wrote them.
-pub(crate) fn model_of(mappings: &Value) -> Option<Model> {
+/// The model in an index's mappings, and how its texts are read, if this crate wrote them.
+pub(crate) fn model_of(mappings: &Value) -> Option<(Model, TextAnalysis)> {
     let ours = mappings.get("_meta")?.get("strongroom")?;
     if ours.get("format")?.as_u64()? != FORMAT {
         return None;
     }
-    serde_json::from_value(ours.get("model")?.clone()).ok()
+    let model = serde_json::from_value(ours.get("model")?.clone()).ok()?;
+    let texts = serde_json::from_value(ours.get("texts")?.clone()).ok()?;
+    Some((model, texts))
 }
 
 #[cfg(test)]
@@ -178,12 +196,23 @@ mod tests {
             .field(field("i.b", Kind::Boolean).many())
             .build()
             .unwrap();
-        let body = index_body(&model, SETTINGS).unwrap();
+        let texts = TextAnalysis::new()
+            .field("t".parse().unwrap(), "own".parse().unwrap())
+            .settings(json!({"analyzer": {"own": {"type": "standard"}}}))
+            .unwrap();
+        let body = index_body(&model, &texts, SETTINGS).unwrap();
+        let analysis = &body["settings"]["index"]["analysis"];
+        assert_eq!(analysis["analyzer"]["own"]["type"], "standard");
         assert_eq!(body["settings"]["index"]["refresh_interval"], "5000ms");
         let mappings = &body["mappings"];
-        assert_eq!(model_of(mappings).as_ref(), Some(&*model));
+        assert_eq!(model_of(mappings), Some(((*model).clone(), texts)));
         assert_eq!(mappings["_routing"]["required"], true);
         let properties = &mappings["properties"];
+        assert_eq!(
+            properties["a"]["properties"].to_string(),
+            r#"{"t":{"analyzer":"own","type":"text"}}"#
+        );
+        assert!(properties.get("t").is_none());
         assert_eq!(
             properties["x"]["properties"].to_string(),
             r#"{"%c3%b6":{"type":"double"}}"#
@@ -201,7 +230,7 @@ mod tests {
             .field(FieldDeclaration::new("u".parse().unwrap(), Kind::Keyword).unique())
             .build()
             .unwrap();
-        let error = index_body(&model, SETTINGS).unwrap_err();
+        let error = index_body(&model, &TextAnalysis::new(), SETTINGS).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("field u"), "{error}");
     }

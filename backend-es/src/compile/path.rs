@@ -2,6 +2,8 @@
 
 use strongroom_core::model::{FieldPath, Kind, Model};
 
+use crate::analysis::{AnalyserName, TextAnalysis};
+
 /// The name in the index of the declared field at `path`: plain characters as they are, every
 /// other byte as `%` and two hex digits, so that no name means anything to the engine, which takes
 /// a dot for a step into an object.
@@ -32,6 +34,8 @@ pub(crate) enum Part {
     Times,
     /// The words of its texts.
     Words,
+    /// Its texts as they are, which the engine reads by an analyser.
+    Texts,
 }
 
 impl Part {
@@ -41,6 +45,7 @@ impl Part {
             Self::Numbers => "x",
             Self::Times => "d",
             Self::Words => "t",
+            Self::Texts => "a",
         }
     }
 }
@@ -50,6 +55,7 @@ impl Part {
 pub(crate) struct Place<'a> {
     pub(crate) model: &'a Model,
     pub(crate) nested: Option<&'a FieldPath>,
+    texts: Option<&'a TextAnalysis>,
 }
 
 impl<'a> Place<'a> {
@@ -58,7 +64,21 @@ impl<'a> Place<'a> {
         Self {
             model,
             nested: None,
+            texts: None,
         }
+    }
+
+    /// The same place in an index that reads texts so.
+    pub(crate) fn read_by(self, texts: &'a TextAnalysis) -> Self {
+        Self {
+            texts: Some(texts),
+            ..self
+        }
+    }
+
+    /// The analyser that the engine reads a text by, if it does.
+    pub(super) fn analyser(self, field: &FieldPath) -> Option<&'a AnalyserName> {
+        self.texts?.of(field)
     }
 
     /// In the objects of a nested field.

@@ -339,7 +339,7 @@ fn cut(text: &str, marks: &[Range<usize>], size: usize) -> Vec<Range<usize>> {
         return Vec::new();
     }
     if text.chars().nth(size).is_none() {
-        return vec![0..text.len()];
+        return std::iter::once(0..text.len()).collect();
     }
     let cores = cores(text, marks, size);
     let mut parts: Vec<Range<usize>> = Vec::with_capacity(cores.len());
