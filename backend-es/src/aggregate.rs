@@ -24,7 +24,7 @@ const CARDINALITY_ERROR: f64 = 0.01;
 impl EsStore {
     pub(crate) async fn aggregate_now(&self, request: &AggregateRequest) -> Result<AggregateReply> {
         let body = |index: &Index| aggregate_body(request, index.texts());
-        let (index, answer) = self.ask_now(request.model.name(), &[], body).await?;
+        let (index, answer) = self.ask_now(&request.model, &[], body).await?;
         let reader = Reader {
             index: &index,
             model: &request.model,

@@ -22,7 +22,7 @@ impl EsStore {
     /// Those of the question.
     pub(crate) async fn explain_now(&self, request: &ExplainRequest) -> Result<Explanation> {
         let collection = request.model().name();
-        let texts = match self.index(collection).await {
+        let texts = match self.index_for(request.model()).await {
             Ok(index) => index.texts().clone(),
             // What would be asked if it were made now.
             Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -35,7 +35,7 @@ impl EsStore {
         loop {
             documents = documents.min(MAX_PAGE + 1);
             let body = |index: &Index| group_body(request, documents, index.texts());
-            let asked = self.ask_now(request.model.name(), &request.sort, body);
+            let asked = self.ask_now(&request.model, &request.sort, body);
             let (index, answer) = asked.await?;
             let told: Buckets = read(&answer.aggregations, "groups")?;
             if let Some(groups) = groups(request, &told.buckets, documents, &index)? {

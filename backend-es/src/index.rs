@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use strongroom_core::model::{CollectionName, Model};
+use strongroom_core::model::{CollectionName, Kind, Model};
 use strongroom_core::{Error, ErrorKind, Result};
 use uuid::Uuid;
 
@@ -79,6 +79,12 @@ impl Index {
     /// How it reads texts.
     pub(crate) fn texts(&self) -> &TextAnalysis {
         &self.texts
+    }
+
+    /// Whether it was looked up when it had all texts of this model.
+    pub(crate) fn knows_texts_of(&self, model: &Model) -> bool {
+        let mut texts = model.fields().filter(|field| field.kind == Kind::Text);
+        texts.all(|field| self.model.field(field.path.as_str()).is_some())
     }
 
     /// Where its documents keep what is searched.

@@ -113,7 +113,7 @@ impl EsStore {
         size: usize,
     ) -> Result<(Index, Vec<Found>)> {
         let body = |index: &Index| matching_body(request, size, index.texts());
-        let (index, answer) = self.ask_now(request.model.name(), &[], body).await?;
+        let (index, answer) = self.ask_now(&request.model, &[], body).await?;
         let hits = answer.hits.hits.into_iter();
         let found = hits.map(|hit| hit.into_found(&index, &SourceFilter::All));
         Ok((index.clone(), found.collect::<Result<_>>()?))

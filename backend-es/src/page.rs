@@ -125,7 +125,7 @@ fn total(wanted: Total, total: Option<HitTotal>) -> Option<TotalCount> {
 impl EsStore {
     pub(crate) async fn find_now(&self, request: &FindRequest) -> Result<Page> {
         let body = |index: &Index| page_body(request, index.texts());
-        let asked = self.ask_now(request.model.name(), &request.sort, body);
+        let asked = self.ask_now(&request.model, &request.sort, body);
         let (index, answer) = asked.await?;
         let mut hits = answer.hits.hits;
         let more = hits.len() > request.limit;

@@ -75,7 +75,7 @@ impl EsStore {
     pub(crate) async fn open_scan(&self, request: &ScanRequest) -> Result<EsScan> {
         let collection = request.model.name();
         for _ in 0..2 {
-            let index = self.index(collection).await?;
+            let index = self.index_for(&request.model).await?;
             let body = scan_body(request, index.texts())?;
             let Some(point) = self.open_point(&index).await? else {
                 self.forget(collection);

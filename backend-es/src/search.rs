@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use async_trait::async_trait;
 use elasticsearch::http::Method;
 use serde_json::{Value, json};
-use strongroom_core::model::CollectionName;
+use strongroom_core::model::Model;
 use strongroom_core::query::Sort;
 use strongroom_core::store::{
     AggregateReply, AggregateRequest, CountRequest, ExplainRequest, Explanation, FindRequest,
@@ -49,24 +49,24 @@ impl EsStore {
     /// it is asked depends on how it reads texts.
     pub(crate) async fn ask_now(
         &self,
-        collection: &CollectionName,
+        model: &Model,
         sorts: &[Sort],
         body: impl Fn(&Index) -> Result<Value> + Send,
     ) -> Result<(Index, Answer)> {
         for _ in 0..2 {
-            let index = self.index(collection).await?;
+            let index = self.index_for(model).await?;
             let body = body(&index)?;
             if let Some(answer) = self.ask(&index, &body, sorts).await? {
                 return Ok((index, answer));
             }
-            self.forget(collection);
+            self.forget(model.name());
         }
-        Err(missing(collection))
+        Err(missing(model.name()))
     }
 
     pub(crate) async fn count_now(&self, request: &CountRequest) -> Result<u64> {
         let body = |index: &Index| count_body(request, index.texts());
-        let (_, answer) = self.ask_now(request.model.name(), &[], body).await?;
+        let (_, answer) = self.ask_now(&request.model, &[], body).await?;
         match answer.hits.total {
             Some(total) if total.relation == "eq" => Ok(total.value),
             _ => Err(Error::internal("the search engine did not count")),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use elasticsearch::http::Method;
-use strongroom_core::model::CollectionName;
+use strongroom_core::model::{CollectionName, Model};
 use strongroom_core::store::{Capabilities, Store, Transact};
 use strongroom_core::{Error, ErrorKind, Operation, Result};
 use tokio::sync::RwLock;
@@ -277,6 +277,19 @@ impl EsStore {
         match self.look_up(collection).await? {
             Some(stored) => Ok(stored.index),
             None => Err(missing(collection)),
+        }
+    }
+
+    /// As [`index`](Self::index), for questions of this model: one that was looked up before texts
+    /// were added does not tell how they are read.
+    pub(crate) async fn index_for(&self, model: &Model) -> Result<Index> {
+        let index = self.index(model.name()).await?;
+        if index.knows_texts_of(model) {
+            return Ok(index);
+        }
+        match self.look_up(model.name()).await? {
+            Some(stored) => Ok(stored.index),
+            None => Err(missing(model.name())),
         }
     }
 

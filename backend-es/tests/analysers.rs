@@ -214,6 +214,9 @@ async fn kept_with_the_collection(url: &str) {
         .await
         .unwrap();
     assert_eq!(report.added.len(), 1);
+    // Also for who knew the collection before.
+    let count = CountRequest::new(wider.clone(), any("u", "foo they"));
+    assert_eq!(other.count(count).await.unwrap(), 1);
     assert_eq!(finds(&store, &wider, any("u", "they")).await, ["a"]);
     assert_eq!(finds(&other, &wider, any("u", "foo they")).await, ["a"]);
     assert_eq!(finds(&store, &wider, any("t", "don't")).await, ["a", "b"]);

@@ -12,6 +12,7 @@ use strongroom_es::{Compression, EsCredentials, EsOptions, EsStore, TextAnalysis
 
 use super::{config, percent};
 use strongroom_core::Result;
+use strongroom_core::layers::LayerOptions;
 use strongroom_core::model::{CollectionName, FieldPath};
 use strongroom_core::store::Store;
 
@@ -40,6 +41,23 @@ pub(super) async fn open(scheme: &str, rest: &str) -> Result<Arc<dyn Store>> {
         )));
     }
     Ok(Arc::new(store))
+}
+
+/// The default layers, which let calls go on for as long as the URL says that requests may take: a
+/// request is to end by its own time, whose error tells more.
+pub(super) fn layers(url: &str) -> LayerOptions {
+    let mut layers = LayerOptions::new();
+    let asked = url
+        .split_once(':')
+        .filter(|(scheme, _)| matches!(product(scheme), "elasticsearch" | "opensearch"))
+        .and_then(|(scheme, rest)| Asked::read(scheme, rest).ok());
+    let default = EsOptions::default().timeout;
+    let timeout = asked.map(|asked| asked.options.timeout);
+    if let Some(timeout) = timeout.filter(|timeout| *timeout > default) {
+        let limit = timeout.saturating_add(Duration::from_secs(1));
+        layers.timeout = layers.timeout.at_least(limit);
+    }
+    layers
 }
 
 /// `elasticsearch` or `opensearch`.
@@ -312,6 +330,27 @@ mod tests {
         assert_eq!(options.scan_keep_alive, Duration::from_secs(5));
         assert_eq!(options.attempts, 9);
         assert!(format!("{options:?}").contains("Gzip"));
+    }
+
+    #[test]
+    fn calls_may_take_as_long_as_requests() {
+        let limits = |url: &str| {
+            let limits = layers(url).timeout;
+            (
+                limits.read.as_secs(),
+                limits.write.as_secs(),
+                limits.long.as_secs(),
+            )
+        };
+        for (url, expected) in [
+            ("opensearch://db", (30, 30, 300)),
+            ("opensearch://db?timeout_ms=50", (30, 30, 300)),
+            ("sqlite://a?timeout_ms=99000", (30, 30, 300)),
+            ("elasticsearch://db?timeout_ms=90000", (91, 91, 300)),
+            ("opensearch+https://db?timeout_ms=400000", (401, 401, 401)),
+        ] {
+            assert_eq!(limits(url), expected, "{url}");
+        }
     }
 
     #[test]
