@@ -1,8 +1,9 @@
 //! What the engine would be asked, as a request that a person can send.
 
-use serde_json::Value;
-use strongroom_core::model::CollectionName;
-use strongroom_core::store::{ExplainRequest, ExplainedStatement, Explanation};
+use strongroom_core::query::Sort;
+use strongroom_core::store::{
+    ExplainRequest, ExplainedStatement, Explanation, FindRequest, GroupRequest, ScanRequest,
+};
 use strongroom_core::{Error, ErrorKind, Result};
 
 use crate::aggregate::aggregate_body;
@@ -10,7 +11,7 @@ use crate::group::group_body;
 use crate::matching::matching_body;
 use crate::page::page_body;
 use crate::scan::scan_body;
-use crate::search::count_body;
+use crate::search::{count_body, search_type};
 use crate::store::EsStore;
 
 impl EsStore {
@@ -39,10 +40,15 @@ impl EsStore {
             ExplainRequest::Matching(request) => matching_body(request, request.limit, &texts)?,
             _ => return Err(Error::unsupported("an explanation of this question")),
         };
-        Ok(Explanation::new(vec![search(collection, &body)]))
+        let sorts: &[Sort] = match request {
+            ExplainRequest::Find(FindRequest { sort, .. })
+            | ExplainRequest::Group(GroupRequest { sort, .. })
+            | ExplainRequest::Scan(ScanRequest { sort, .. }) => sort,
+            _ => &[],
+        };
+        let parameter = search_type(sorts).map(|name| format!("?search_type={name}"));
+        let parameter = parameter.unwrap_or_default();
+        let statement = format!("POST /{collection}/_search{parameter}\n{body:#}");
+        Ok(Explanation::new(vec![ExplainedStatement::new(statement)]))
     }
-}
-
-fn search(collection: &CollectionName, body: &Value) -> ExplainedStatement {
-    ExplainedStatement::new(format!("POST /{collection}/_search\n{body:#}"))
 }

@@ -28,15 +28,15 @@ pub(crate) fn asked(filter: &Filter, sorts: &[Sort], place: Place<'_>) -> Result
 
 fn scored(asked: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
     if !speaks(asked) {
-        // A condition that only decides adds nothing to the score.
-        let query = filter::compile(asked, place, depth + 1)?;
-        return Ok(json!({"bool": {"filter": [query]}}));
+        return decides(asked, place, depth);
     }
-    let all = |filters: &[Filter]| -> Result<Vec<Value>> {
-        let filters = filters.iter();
-        filters.map(|f| scored(f, place, depth + 1)).collect()
-    };
     filter::check_depth(depth)?;
+    // What only decides is put together, so that it is compiled to as few clauses as ever.
+    let apart = |filters: &[Filter]| -> Result<(Vec<Value>, Vec<Filter>)> {
+        let (loud, quiet): (Vec<_>, Vec<_>) = filters.iter().cloned().partition(speaks);
+        let loud = loud.iter().map(|f| scored(f, place, depth + 1));
+        Ok((loud.collect::<Result<_>>()?, quiet))
+    };
     Ok(match asked {
         Filter::Text { field, text, words } => {
             filter::text(field, text, *words, place, filter::Weight::Score)?
@@ -46,9 +46,19 @@ fn scored(asked: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
             "query": scored(filter, place.objects(field), depth + 1)?,
             "score_mode": "max",
         }}),
-        Filter::And(filters) => json!({"bool": {"must": all(filters)?}}),
+        Filter::And(filters) => {
+            let (mut must, quiet) = apart(filters)?;
+            if !quiet.is_empty() {
+                must.push(decides(&Filter::And(quiet), place, depth + 1)?);
+            }
+            json!({"bool": {"must": must}})
+        }
         Filter::Or(filters) => {
-            json!({"bool": {"should": all(filters)?, "minimum_should_match": 1}})
+            let (mut should, quiet) = apart(filters)?;
+            if !quiet.is_empty() {
+                should.push(decides(&Filter::Or(quiet), place, depth + 1)?);
+            }
+            json!({"bool": {"should": should, "minimum_should_match": 1}})
         }
         Filter::Not(inner) => match &**inner {
             Filter::Not(twice) => scored(twice, place, depth)?,
@@ -56,6 +66,12 @@ fn scored(asked: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
         },
         other => filter::compile(other, place, depth)?,
     })
+}
+
+/// A condition that only decides adds nothing to the score.
+fn decides(asked: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
+    let query = filter::compile(asked, place, depth + 1)?;
+    Ok(json!({"bool": {"filter": [query]}}))
 }
 
 /// Whether a filter has a condition that makes a score.
@@ -142,6 +158,14 @@ mod tests {
         );
         check(
             &a.clone().or(k.clone()),
+            &json!({"bool": {"should": [phrase, decides], "minimum_should_match": 1}}),
+        );
+        // Many alternatives of one field stay one clause.
+        let values = ["y", "z"].map(|value| Filter::eq("k", value).unwrap());
+        let [y, z] = values;
+        let decides = json!({"bool": {"filter": [{"terms": {"f.k": ["y", "z"]}}]}});
+        check(
+            &Filter::Or(vec![y, a.clone(), z]),
             &json!({"bool": {"should": [phrase, decides], "minimum_should_match": 1}}),
         );
         check(

@@ -32,6 +32,11 @@
 //! - Ascending sort uses the least value of a field, descending the greatest; documents without a
 //!   value come last unless asked otherwise, in both directions; ties break by the bytes of the
 //!   id and then of the routing, ascending.
+//! - The score is the one thing that is left to the engine. What is common: documents of an order
+//!   by score are those that match, a greater score comes first, what meets no condition on text
+//!   has the score 0, and ties break as in every order. [`Scorer`] is the one of stores that have no
+//!   better.
+//! - Highlights are not asked of the engine: [`Highlighter`] cuts them out of what it hands out.
 //! - What an aggregation computes is said at each [`Aggregation`]; [`Aggregator`] computes it.
 
 mod aggregating;
