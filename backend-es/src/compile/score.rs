@@ -163,10 +163,10 @@ mod tests {
         // Many alternatives of one field stay one clause.
         let values = ["y", "z"].map(|value| Filter::eq("k", value).unwrap());
         let [y, z] = values;
-        let decides = json!({"bool": {"filter": [{"terms": {"f.k": ["y", "z"]}}]}});
+        let both = json!({"bool": {"filter": [{"terms": {"f.k": ["y", "z"]}}]}});
         check(
             &Filter::Or(vec![y, a.clone(), z]),
-            &json!({"bool": {"should": [phrase, decides], "minimum_should_match": 1}}),
+            &json!({"bool": {"should": [phrase, both], "minimum_should_match": 1}}),
         );
         check(
             &!a.clone(),
