@@ -67,7 +67,7 @@ const SCHEMES: &[(&str, Option<&str>)] = &[
 ///   take longer, as long as that and a second more;
 /// - `analysers`: which texts the engine reads by analysers of its own, as
 ///   `users.bio:english,users.title:standard` with names of fields percent-encoded (none: every
-///   engine finds the same);
+///   engine finds the same). Collections that are there keep theirs, and are not ensured by others;
 /// - `scan_keep_alive_ms`: how long a scan that nobody reads on is kept (a minute);
 /// - `attempts`: how often a write that has to load its document first begins anew (64);
 /// - `compression`: `none` (default) or `gzip`, of what is sent.

@@ -228,7 +228,8 @@ impl CountRequest {
 #[async_trait]
 pub trait Search: Debug + Send + Sync {
     /// Finds one page. `next` MUST be `None` exactly when no document follows the page, unless
-    /// the page was asked for backwards; see [`Page`].
+    /// the page was asked for backwards; see [`Page`]. In an order by score every document MUST
+    /// have its score, exactly as the order compares it and as its cursors hold it.
     ///
     /// # Errors
     ///
