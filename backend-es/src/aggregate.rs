@@ -25,6 +25,9 @@ impl EsStore {
     pub(crate) async fn aggregate_now(&self, request: &AggregateRequest) -> Result<AggregateReply> {
         let body = |index: &Index| aggregate_body(request, index.texts());
         let (index, answer) = self.ask_now(&request.model, &[], body).await?;
+        if has_inexact(&answer.aggregations)? {
+            return self.aggregate_by_reading(request).await;
+        }
         let reader = Reader {
             index: &index,
             model: &request.model,
@@ -38,12 +41,59 @@ pub(crate) fn aggregate_body(request: &AggregateRequest, texts: &TextAnalysis) -
     request.filter.check(&request.model)?;
     let place = Place::documents(&request.model).read_by(texts);
     let query = compile::query(&request.filter, place)?;
+    let mut fields = Vec::new();
+    fields_of_buckets(&request.aggregations, &mut fields);
+    let aggregations = compile::aggregations(&request.aggregations, place)?;
+    let aggregations = with_inexact(aggregations, fields, &request.model)?;
     Ok(json!({
         "query": compile::routed(query, request.routing.as_ref()),
         "size": 0,
         "track_total_hits": false,
-        "aggs": compile::aggregations(&request.aggregations, place)?,
+        "aggs": aggregations,
     }))
+}
+
+/// The fields whose values make buckets and metrics.
+fn fields_of_buckets<'a>(all: &'a Aggregations, fields: &mut Vec<&'a FieldPath>) {
+    for aggregation in all.values() {
+        match aggregation {
+            Aggregation::Min { field }
+            | Aggregation::Max { field }
+            | Aggregation::Sum { field }
+            | Aggregation::Average { field }
+            | Aggregation::Stats { field }
+            | Aggregation::Cardinality { field }
+            | Aggregation::Terms { field, .. }
+            | Aggregation::Histogram { field, .. }
+            | Aggregation::DateHistogram { field, .. } => fields.push(field),
+            _ => {}
+        }
+        if let Some(within) = aggregation.within() {
+            fields_of_buckets(within, fields);
+        }
+    }
+}
+
+/// Asks as well how many documents hold numbers in the fields that the engine does not hold
+/// exactly.
+pub(crate) fn with_inexact<'f>(
+    mut aggregations: Value,
+    fields: impl IntoIterator<Item = &'f FieldPath>,
+    model: &Model,
+) -> Result<Value> {
+    let inexact = compile::inexact(fields, model)?;
+    if let (Some(inexact), Some(all)) = (inexact, aggregations.as_object_mut()) {
+        all.insert(compile::INEXACT.to_owned(), inexact);
+    }
+    Ok(aggregations)
+}
+
+/// Whether documents were found whose numbers the engine does not tell apart.
+pub(crate) fn has_inexact(told: &Unread) -> Result<bool> {
+    if !told.contains_key(compile::INEXACT) {
+        return Ok(false);
+    }
+    Ok(read::<Single>(told, compile::INEXACT)?.doc_count > 0)
 }
 
 struct Reader<'a> {
@@ -225,8 +275,8 @@ impl Reader<'_> {
 
 /// The value that a bucket stands for.
 pub(crate) fn key(kind: Kind, bucket: &Unread) -> Result<Scalar> {
-    let key: String = read(bucket, "key")?;
-    compile::value_of_key(kind, &key).ok_or_else(|| garbled("key of a bucket"))
+    let key: Value = read(bucket, "key")?;
+    compile::value_of(kind, &key).ok_or_else(|| garbled("key of a bucket"))
 }
 
 /// The first documents of a bucket.

@@ -6,7 +6,7 @@ use strongroom_core::model::Scalar;
 use strongroom_core::store::{Group, GroupRequest, Groups, MAX_GROUPS, MAX_PAGE, Ranked, Ranking};
 use strongroom_core::{Error, Result};
 
-use crate::aggregate::{key, read};
+use crate::aggregate::{has_inexact, key, read, with_inexact};
 use crate::analysis::TextAnalysis;
 use crate::answer::{Hit, Hits, Unread};
 use crate::compile::{self, Place};
@@ -37,6 +37,9 @@ impl EsStore {
             let body = |index: &Index| group_body(request, documents, index.texts());
             let asked = self.ask_now(&request.model, &request.sort, body);
             let (index, answer) = asked.await?;
+            if has_inexact(&answer.aggregations)? {
+                return self.group_by_reading(request).await;
+            }
             let told: Buckets = read(&answer.aggregations, "groups")?;
             if let Some(groups) = groups(request, &told.buckets, documents, &index)? {
                 return Ok(groups);
@@ -66,7 +69,7 @@ pub(crate) fn group_body(
         "query": compile::routed(query, request.routing.as_ref()),
         "size": 0,
         "track_total_hits": false,
-        "aggs": compile::group(request, documents)?,
+        "aggs": with_inexact(compile::group(request, documents)?, [&request.by], &request.model)?,
     }))
 }
 
@@ -86,6 +89,7 @@ fn groups(
     let kind = request.model.require(&request.by)?.kind;
     let mut groups = Vec::new();
     let mut count = 0;
+    let width = compile::width(&request.sort, &request.model)?;
     for bucket in told.iter().take(request.groups) {
         let hits = read::<First>(bucket, "first")?.hits.hits;
         let is_full = hits.len() >= asked;
@@ -93,7 +97,7 @@ fn groups(
         let mut ended = false;
         let mut rank = Rank::default();
         for (row, hit) in (1_u64..).zip(hits) {
-            let number = rank.of(request, row, &hit);
+            let number = rank.of(request.ranking, width, row, &hit);
             if number > request.size as u64 {
                 ended = true;
                 break;
@@ -124,10 +128,10 @@ struct Rank {
 }
 
 impl Rank {
-    fn of(&mut self, request: &GroupRequest, row: u64, hit: &Hit) -> u64 {
+    fn of(&mut self, ranking: Ranking, width: usize, row: u64, hit: &Hit) -> u64 {
         // The sort's values alone tell whether two documents tie: the key breaks ties.
-        let values: Vec<Value> = hit.sort.iter().take(request.sort.len()).cloned().collect();
-        let number = match (request.ranking, &self.before) {
+        let values: Vec<Value> = hit.sort.iter().take(width).cloned().collect();
+        let number = match (ranking, &self.before) {
             (Ranking::RowNumber, _) | (_, None) => row,
             (_, Some((before, number))) if *before == values => *number,
             (Ranking::Rank, Some(_)) => row,

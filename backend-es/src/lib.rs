@@ -9,13 +9,19 @@
 //!
 //! # How documents are kept
 //!
-//! A collection `users` is a concrete index `users.<16 hex digits>`, with the body in an object
-//! that the engine does not parse and what can be searched beside it: the values of the declared
-//! fields as keys that compare by bytes as the values do, their numbers, their words, the objects of
-//! nested fields, the paths that have a value, id, routing and write id. So bodies come back as they
-//! were stored, whatever their members are called, values that do not fit a field's kind neither
-//! fail a write nor answer a query wrongly, and numbers compare exactly, whole ones beyond 2^53 as
-//! well. The price is that values of declared fields are stored several times.
+//! A collection `users` is a concrete index `users.<16 hex digits>`. The engine reads the outermost
+//! declared fields from the body itself: keywords and booleans as `keyword`, integers and times as
+//! `long`, floats as `double`. What it could misread stands beside the body: fields within objects,
+//! the words of text, the objects of nested fields. A body with a value that does not fit its
+//! field's kind, or with a member whose name means something to the engine, is kept unread, with its
+//! values beside it. So bodies come back as they were stored, whatever their members are called,
+//! and values that do not fit neither fail a write nor answer a query wrongly.
+//!
+//! Numbers compare exactly. Those that the engine's type does not hold, a fraction in a field of
+//! integers or an integer beyond 2^53 in a field of floats, have a key beside them. Filters and sorts
+//! find them by it; where they would fall into buckets of aggregations or groups, up to 100,000
+//! documents that match are read and computed here, and more of them are `Unsupported`. Typed
+//! documents hold no such numbers.
 //!
 //! Text is read by the words of the core, and the engine is told these: it tells the same texts
 //! apart as every other store, and knows neither stems nor stop words. Fields that are given an
@@ -30,10 +36,11 @@
 //! document may be seen twice or not at all on pages while others write; a scan reads one state.
 //!
 //! A native condition, tagged `elasticsearch` or `opensearch`, is a query as a JSON object and
-//! refers to no values. It finds the keys of a field in `f.<field>` (of a keyword, the text itself;
-//! of a boolean, `0` or `1`), numbers in `x.<field>`, times in milliseconds in `d.<field>`, words in
-//! `t.<field>`, texts of fields with an analyser in `a.<field>`, ids in `k`, routings in `r`. In names of fields every byte but ASCII letters, digits,
-//! `_` and `-` is `%` and two hex digits: `f.address%2ecity`.
+//! refers to no values. It finds an outermost field in `body.<field>` (booleans as the keywords
+//! `true` and `false`, times in milliseconds), one within objects in `f.<field>`, words in
+//! `t.<field>`, texts of fields with an analyser in `a.<field>`, ids in `k`, routings in `r`. In
+//! names of fields every byte but ASCII letters, digits, `_` and `-` is `%` and two hex digits:
+//! `f.address%2ecity`. An outermost field whose name has such a byte is in `f` too.
 //!
 //! # Adding fields
 //!
@@ -52,7 +59,7 @@
 //! histograms than the engine allows are `Invalid`.
 //!
 //! `Unsupported`, naming the feature: transactions, atomic bulks, unique fields, functions, filters
-//! nested deeper than 28 levels, and searching for words of more than 240 bytes.
+//! nested deeper than 27 levels, and searching for words of more than 240 bytes.
 //!
 //! # What it taught
 //!
@@ -140,6 +147,7 @@ mod load;
 mod matching;
 mod page;
 mod product;
+mod reading;
 mod requests;
 mod save;
 mod scan;

@@ -41,6 +41,9 @@ pub(crate) struct Source {
     v: Option<[u64; 2]>,
     #[serde(default)]
     body: Option<Box<RawValue>>,
+    /// The body, where the engine would misread it.
+    #[serde(default)]
+    raw: Option<Box<RawValue>>,
 }
 
 impl Source {
@@ -54,7 +57,8 @@ impl Source {
         match filter {
             SourceFilter::Include(paths) => {
                 let heads = paths.iter().filter_map(|p| p.segments().next());
-                let mut parts: Vec<String> = heads.map(|head| format!("body.{head}")).collect();
+                let parts = heads.flat_map(|head| [format!("body.{head}"), format!("raw.{head}")]);
+                let mut parts: Vec<String> = parts.collect();
                 parts.extend(["k", "r", "w", "v"].map(str::to_owned));
                 json!({"includes": parts})
             }
@@ -83,7 +87,7 @@ impl Source {
         let write_id = parse_write_id(&self.w).ok_or_else(|| {
             Error::internal("the stored write id is not one").with_key(key.clone())
         })?;
-        let body = match self.body {
+        let body = match self.raw.or(self.body) {
             Some(body) => Body::from_trusted(Bytes::from(String::from(Box::<str>::from(body)))),
             // Nothing of the body was selected.
             None => Body::from_trusted(&b"{}"[..]),

@@ -59,7 +59,7 @@ pub(crate) fn matching_body(
             values: Vec::new(),
             key: after.clone(),
         };
-        let after = compile::search_after(&behind, &[]);
+        let after = compile::search_after(&behind, &[], &request.model, false)?;
         body.insert("search_after".to_owned(), json!(after));
     }
     Ok(body)

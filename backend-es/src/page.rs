@@ -1,8 +1,8 @@
 //! Pages: one `_search`, whole or an error.
 
 use serde_json::{Value, json};
-use strongroom_core::model::{Key, Model, RawDocument, Scalar};
-use strongroom_core::query::{Position, Sort, SortTarget};
+use strongroom_core::model::RawDocument;
+use strongroom_core::query::{Position, Sort};
 use strongroom_core::store::{FindRequest, MAX_PAGE, Page, PageStart, Total, TotalCount};
 use strongroom_core::{Error, Result};
 
@@ -13,39 +13,14 @@ use crate::index::Index;
 use crate::load::Source;
 use crate::store::EsStore;
 
-/// A place in the order, as the engine told it of a document.
-fn place(key: &Key, told: &[Value], sorts: &[Sort], model: &Model) -> Result<Position> {
-    let mut values = Vec::with_capacity(sorts.len());
-    for (sort, told) in sorts.iter().zip(told) {
-        values.push(match (&sort.target, told) {
-            (SortTarget::Field(path), told) => {
-                let kind = model.require(path)?.kind;
-                told.as_str()
-                    .and_then(|key| compile::value_of_key(kind, key))
-            }
-            (SortTarget::Score, told) => score(told).map(Scalar::Float),
-            _ => Some(Scalar::from(key.id().as_str())),
-        });
-    }
-    Ok(Position {
-        values,
-        key: key.clone(),
-    })
-}
-
-/// A score, which the engine computes and compares as a 32-bit float and writes with as few digits
-/// as tell it from other such floats: it goes back as the very float that it was.
-#[allow(clippy::cast_possible_truncation, reason = "it is such a float")]
-fn score(told: &Value) -> Option<f64> {
-    told.as_f64().map(|score| f64::from(score as f32))
-}
-
 /// The scores of documents, if the order looks at them.
-fn scores(hits: &[Hit], sorts: &[Sort]) -> Result<Vec<f64>> {
+fn scores(hits: &[Hit], request: &FindRequest) -> Result<Vec<f64>> {
+    let sorts = &request.sort;
     let Some(at) = sorts.iter().position(Sort::is_by_score) else {
         return Ok(Vec::new());
     };
-    let told = hits.iter().map(|hit| hit.sort.get(at).and_then(score));
+    let at = compile::width(sorts.get(..at).unwrap_or_default(), &request.model)?;
+    let told = hits.iter().map(|hit| compile::score(hit.sort.get(at)?));
     let told: Option<Vec<f64>> = told.collect();
     told.ok_or_else(|| Error::internal("the search engine told no score"))
 }
@@ -100,7 +75,8 @@ pub(crate) fn page_body(request: &FindRequest, texts: &TextAnalysis) -> Result<V
         },
     });
     if let (Some(after), Some(body)) = (position(request)?, body.as_object_mut()) {
-        let values = compile::search_after(after, &request.sort);
+        let backward = request.start.is_backward();
+        let values = compile::search_after(after, &request.sort, &request.model, backward)?;
         body.insert("search_after".to_owned(), json!(values));
     }
     Ok(body)
@@ -133,7 +109,7 @@ impl EsStore {
         if request.start.is_backward() {
             hits.reverse();
         }
-        let scores = scores(&hits, &request.sort)?;
+        let scores = scores(&hits, request)?;
         let first = hits.first().map(|hit| hit.sort.clone());
         let last = hits.last_mut().map(|hit| std::mem::take(&mut hit.sort));
         let documents: Vec<RawDocument> = hits
@@ -143,7 +119,9 @@ impl EsStore {
         let place_of = |document: Option<&RawDocument>, told: Option<Vec<Value>>| {
             document
                 .zip(told)
-                .map(|(document, told)| place(&document.key, &told, &request.sort, &request.model))
+                .map(|(document, told)| {
+                    compile::position(&document.key, &told, &request.sort, &request.model)
+                })
                 .transpose()
         };
         let first = place_of(documents.first(), first)?;
@@ -158,7 +136,7 @@ impl EsStore {
 mod tests {
     use super::*;
     use strongroom_core::ErrorKind;
-    use strongroom_core::model::{FieldDeclaration, Kind};
+    use strongroom_core::model::{FieldDeclaration, Kind, Model};
     use strongroom_core::query::{Filter, Order};
 
     fn body(request: &FindRequest) -> Result<Value> {
@@ -182,7 +160,11 @@ mod tests {
         ];
         assert_eq!(
             order(&request),
-            r#"[{"f.n":{"missing":"_last","mode":"max","order":"desc"}},{"k":"desc"},{"k":"asc"}]"#
+            concat!(
+                r#"[{"body.n":{"missing":"_last","mode":"max","order":"desc"}},"#,
+                r#"{"hi.n":{"missing":"_last","mode":"max","order":"desc"}},"#,
+                r#"{"k":"desc"},{"k":"asc"}]"#
+            )
         );
         request.sort = vec![Sort::ascending("z".parse().unwrap())];
         assert_eq!(body(&request).unwrap_err().kind(), ErrorKind::Invalid);

@@ -1,7 +1,7 @@
 //! From aggregations and groups to the engine's.
 
 use serde_json::{Map, Value, json};
-use strongroom_core::model::FieldPath;
+use strongroom_core::model::{FieldPath, Kind, Model, Scalar};
 use strongroom_core::query::{
     Aggregation, Aggregations, CalendarUnit, DateInterval, MAX_BUCKETS, Order, TermsOrder,
 };
@@ -9,7 +9,7 @@ use strongroom_core::store::GroupRequest;
 use strongroom_core::{Error, Result};
 
 use super::path::{Part, Place};
-use super::{filter, sort};
+use super::{filter, key, number, sort};
 use crate::load::Source;
 
 /// How many buckets each shard tells of, at least: as long as no field has more values, the counts
@@ -24,6 +24,37 @@ const CARDINALITY_THRESHOLD: u32 = 40_000;
 /// users may hold what means something to it.
 pub(crate) fn result_name(at: usize) -> String {
     format!("a{at}")
+}
+
+/// What the count of documents is called that hold inexact numbers in the fields asked for.
+pub(crate) const INEXACT: &str = "inexact";
+
+/// Counts the documents that hold numbers in these fields which the engine does not hold exactly,
+/// and so cannot tell apart in buckets; `None` where no field is one of numbers.
+///
+/// # Errors
+///
+/// `Invalid` if the model does not declare a field.
+pub(crate) fn inexact<'f>(
+    fields: impl IntoIterator<Item = &'f FieldPath>,
+    model: &Model,
+) -> Result<Option<Value>> {
+    let mut numbers = Vec::new();
+    for field in fields {
+        if number::is_number(model.require(field)?.kind) {
+            numbers.push(field.as_str());
+        }
+    }
+    let inexact = Place::documents(model).inexact();
+    Ok((!numbers.is_empty()).then(|| json!({"filter": {"terms": {inexact: numbers}}})))
+}
+
+/// The value that the key of a bucket stands for.
+pub(crate) fn value_of(kind: Kind, key: &Value) -> Option<Scalar> {
+    match key.as_str() {
+        Some(key) => key::decode(kind, key),
+        None => number::read(kind, key),
+    }
 }
 
 /// The engine's aggregations. A metric that takes several of them has their names end in `lo` and
@@ -58,7 +89,7 @@ pub(crate) fn aggregations(all: &Aggregations, place: Place<'_>) -> Result<Value
 }
 
 fn compile(aggregation: &Aggregation, place: Place<'_>) -> Result<Value> {
-    let numbers = |field| json!({"field": place.of(Part::Numbers, field)});
+    let numbers = |field| json!({"field": place.of(Part::Values, field)});
     Ok(match aggregation {
         Aggregation::Count { field } => json!({"filter": filter::exists(field, place)?}),
         Aggregation::Min { field } => extreme(field, Order::Ascending, place),
@@ -68,7 +99,7 @@ fn compile(aggregation: &Aggregation, place: Place<'_>) -> Result<Value> {
             json!({"stats": numbers(field)})
         }
         Aggregation::Cardinality { field } => json!({"cardinality": {
-            "field": place.of(Part::Keys, field),
+            "field": place.of(Part::Values, field),
             "precision_threshold": CARDINALITY_THRESHOLD,
         }}),
         Aggregation::Terms {
@@ -80,7 +111,7 @@ fn compile(aggregation: &Aggregation, place: Place<'_>) -> Result<Value> {
             offset,
             ..
         } => json!({"histogram": {
-            "field": place.of(Part::Numbers, field),
+            "field": place.of(Part::Values, field),
             "interval": interval,
             "offset": offset,
             "min_doc_count": 1,
@@ -98,7 +129,7 @@ fn compile(aggregation: &Aggregation, place: Place<'_>) -> Result<Value> {
                 }
             };
             json!({"date_histogram": {
-                "field": place.of(Part::Times, field),
+                "field": place.of(Part::Values, field),
                 name: length,
                 "min_doc_count": 1,
             }})
@@ -119,14 +150,14 @@ fn compile(aggregation: &Aggregation, place: Place<'_>) -> Result<Value> {
     })
 }
 
-/// The first of the keys, or the last: the engine's own extremes are floats.
+/// The first of the values, or the last: the engine's own extremes are floats.
 fn extreme(field: &FieldPath, order: Order, place: Place<'_>) -> Value {
     let order = match order {
         Order::Ascending => "asc",
         Order::Descending => "desc",
     };
     json!({"terms": {
-        "field": place.of(Part::Keys, field),
+        "field": place.of(Part::Values, field),
         "size": 1,
         "order": {"_key": order},
     }})
@@ -148,7 +179,7 @@ fn terms(field: &FieldPath, size: usize, order: TermsOrder, place: Place<'_>) ->
         TermsOrder::KeyDescending => (json!([{"_key": "desc"}]), size, size),
     };
     json!({"terms": {
-        "field": place.of(Part::Keys, field),
+        "field": place.of(Part::Values, field),
         "size": size,
         "shard_size": shard_size,
         "order": order,
@@ -178,7 +209,7 @@ pub(crate) fn group(request: &GroupRequest, documents: usize) -> Result<Value> {
     let most = request.groups.min(MAX_BUCKETS) + 1;
     Ok(json!({"groups": {
         "terms": {
-            "field": place.of(Part::Keys, &request.by),
+            "field": place.of(Part::Values, &request.by),
             "size": most,
             "shard_size": most,
             "order": {"_key": "asc"},
@@ -195,7 +226,7 @@ pub(crate) fn group(request: &GroupRequest, documents: usize) -> Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use strongroom_core::model::{FieldDeclaration, Kind, Model};
+    use strongroom_core::model::FieldDeclaration;
 
     #[track_caller]
     fn check(aggregation: Aggregation, expected: &Value) {
@@ -220,12 +251,12 @@ mod tests {
 
     #[test]
     fn metrics() {
-        let least = json!({"terms": {"field": "f.n", "size": 1, "order": {"_key": "asc"}}});
-        let greatest = json!({"terms": {"field": "f.n", "size": 1, "order": {"_key": "desc"}}});
+        let least = json!({"terms": {"field": "body.n", "size": 1, "order": {"_key": "asc"}}});
+        let greatest = json!({"terms": {"field": "body.n", "size": 1, "order": {"_key": "desc"}}});
         check(Aggregation::Min { field: path("n") }, &json!({"a0": least}));
         check(
             Aggregation::Stats { field: path("n") },
-            &json!({"a0": {"stats": {"field": "x.n"}}, "a0lo": least, "a0hi": greatest}),
+            &json!({"a0": {"stats": {"field": "body.n"}}, "a0lo": least, "a0hi": greatest}),
         );
         check(
             Aggregation::Count { field: path("i") },
@@ -246,9 +277,9 @@ mod tests {
                 )]),
             },
             &json!({"a0": {
-                "terms": {"field": "f.k", "size": 5, "shard_size": 20_000,
+                "terms": {"field": "body.k", "size": 5, "shard_size": 20_000,
                           "order": [{"_count": "desc"}, {"_key": "asc"}]},
-                "aggs": {"a0": {"sum": {"field": "x.n"}}},
+                "aggs": {"a0": {"sum": {"field": "body.n"}}},
             }}),
         );
         check(
@@ -258,7 +289,7 @@ mod tests {
                 within: Aggregations::new(),
             },
             &json!({"a0": {"date_histogram":
-                {"field": "d.at", "calendar_interval": "quarter", "min_doc_count": 1}}}),
+                {"field": "body.at", "calendar_interval": "quarter", "min_doc_count": 1}}}),
         );
         check(
             Aggregation::Nested {
@@ -269,7 +300,7 @@ mod tests {
                 )]),
             },
             &json!({"a0": {"nested": {"path": "n.i"},
-                "aggs": {"a0": {"sum": {"field": "n.i.x.i%2en"}}}}}),
+                "aggs": {"a0": {"sum": {"field": "n.i.f.i%2en"}}}}}),
         );
     }
 }

@@ -1,17 +1,21 @@
 //! From a key and a body to what is stored.
 
 use std::borrow::Cow;
+use std::cmp::Ordering::{Greater, Less};
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use strongroom_core::model::{Body, FieldPath, Key, Kind, RawDocument, Scalar, Timestamp, WriteId};
+use strongroom_core::model::{
+    Body, FieldDeclaration, FieldPath, Key, Kind, Model, RawDocument, Scalar, WriteId,
+};
 use strongroom_core::query::{self, FieldReader};
 use strongroom_core::{Error, ErrorKind, Result};
 
 use super::key;
-use super::path::{Part, Place};
+use super::number;
+use super::path::{Part, Place, is_direct};
 
 /// Longest word that is searched for: the engine tears words of more than 255 characters.
 pub(super) const MAX_WORD_BYTES: usize = 240;
@@ -38,8 +42,20 @@ struct Source<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     v: Option<[u64; 2]>,
     #[serde(flatten)]
-    values: Map<String, Value>,
-    body: &'a RawValue,
+    beside: Map<String, Value>,
+    body: Indexed<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<&'a RawValue>,
+}
+
+/// What the engine reads values from.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Indexed<'a> {
+    /// The body, which is handed out as well.
+    Body(&'a RawValue),
+    /// Values alone: the body is kept unread.
+    Values(Map<String, Value>),
 }
 
 /// The stored form of a document, as one line.
@@ -79,18 +95,26 @@ fn line(
     version: Option<[u64; 2]>,
 ) -> Result<Vec<u8>> {
     let object = body.to_object()?;
-    let values = values(place, &object)?;
+    let beside = beside(place, &object)?;
+    let model = place.model;
+    let is_plain = has_plain_names(&object) && direct(model).all(|field| is_plain(field, &object));
     let codec = |e: serde_json::Error| {
         Error::new(ErrorKind::Codec, format!("document does not encode: {e}")).with_source(e)
     };
-    let body: &RawValue = serde_json::from_slice(body.as_bytes()).map_err(codec)?;
+    let raw: &RawValue = serde_json::from_slice(body.as_bytes()).map_err(codec)?;
+    let (body, raw) = if is_plain {
+        (Indexed::Body(raw), None)
+    } else {
+        (Indexed::Values(direct_values(model, &object)), Some(raw))
+    };
     let mut line = serde_json::to_vec(&Source {
         k: key.id().as_str(),
         r: key.routing().map(|routing| routing.as_str()),
         w: write_id.to_string(),
         v: version,
-        values,
+        beside,
         body,
+        raw,
     })
     .map_err(codec)?;
     // In JSON a line break can only be white space between tokens, and in a bulk it ends the line.
@@ -102,25 +126,65 @@ fn line(
     Ok(line)
 }
 
+/// Whether no member at any depth has a name that means something to the engine, or that it
+/// refuses.
+fn has_plain_names(object: &Map<String, Value>) -> bool {
+    fn is_plain(value: &Value) -> bool {
+        match value {
+            Value::Object(object) => has_plain_names(object),
+            Value::Array(items) => items.iter().all(is_plain),
+            _ => true,
+        }
+    }
+    object
+        .iter()
+        .all(|(name, value)| !name.contains('.') && !name.trim().is_empty() && is_plain(value))
+}
+
+/// The fields whose values the engine reads from bodies, where they are plain.
+fn direct(model: &Model) -> impl Iterator<Item = &FieldDeclaration> {
+    let fields = model.fields().filter(|field| field.kind.is_comparable());
+    fields.filter(|field| is_direct(&field.path))
+}
+
+fn is_plain(field: &FieldDeclaration, object: &Map<String, Value>) -> bool {
+    let value = object.get(field.path.as_str());
+    value.is_none_or(|value| number::is_plain(field.kind, value))
+}
+
+/// What a body that the engine cannot read has in the fields that it would read from there.
+fn direct_values(model: &Model, object: &Map<String, Value>) -> Map<String, Value> {
+    let fields = direct(model).filter_map(|field| {
+        let values = FieldReader::of(&field.path, field.kind).values(object);
+        let values = values.iter().filter_map(|value| held(field.kind, value));
+        let values = one_or_many(values)?;
+        Some((field.path.to_string(), values))
+    });
+    fields.collect()
+}
+
 /// What stands beside a body, or beside one object of a nested field.
-fn values(place: Place<'_>, object: &Map<String, Value>) -> Result<Map<String, Value>> {
+fn beside(place: Place<'_>, object: &Map<String, Value>) -> Result<Map<String, Value>> {
     let mut parts: BTreeMap<&'static str, Map<String, Value>> = BTreeMap::new();
-    let mut existing = Vec::new();
+    let (mut existing, mut inexact) = (Vec::new(), Vec::new());
     for field in place.fields() {
+        let is_direct = is_direct(&field.path);
+        if is_direct && field.kind.is_comparable() && is_plain(field, object) {
+            continue;
+        }
         let reader = reader(place, &field.path, field.kind)?;
-        let exists = reader.exists(object);
-        let name = place.name(&field.path);
-        let mut keep = |part: Part, value: Value| {
+        let mut keep = |part: Part, value: Option<Value>| {
             let part = parts.entry(part.name()).or_default();
-            part.insert(name.clone(), value);
+            part.extend(value.map(|value| (place.name(&field.path), value)));
         };
-        if field.kind == Kind::Text {
-            let texts = reader.texts(object);
-            if !texts.is_empty() && place.analyser(&field.path).is_some() {
-                keep(Part::Texts, one_or_many(texts.into_iter().map(Value::from)));
-            } else if !texts.is_empty() {
-                keep(Part::Words, one_or_many(texts.into_iter().map(words)));
-            }
+        let texts = match field.kind {
+            Kind::Text => reader.texts(object),
+            _ => Vec::new(),
+        };
+        if !texts.is_empty() && place.analyser(&field.path).is_some() {
+            keep(Part::Texts, one_or_many(texts.into_iter().map(Value::from)));
+        } else if !texts.is_empty() {
+            keep(Part::Words, one_or_many(texts.into_iter().map(words)));
         }
         let values = if field.kind.is_comparable() {
             reader.values(object)
@@ -128,20 +192,30 @@ fn values(place: Place<'_>, object: &Map<String, Value>) -> Result<Map<String, V
             Vec::new()
         };
         if values.is_empty() {
-            if exists {
+            if reader.exists(object) {
                 existing.push(field.path.as_str());
             }
             continue;
         }
-        if !matches!(field.kind, Kind::Keyword | Kind::Boolean) {
-            keep(Part::Numbers, one_or_many(values.iter().filter_map(number)));
+        if !is_direct {
+            let values = values.iter().filter_map(|value| held(field.kind, value));
+            keep(Part::Values, one_or_many(values));
         }
-        if field.kind == Kind::Timestamp {
-            let times = values.iter().filter_map(time).map(Value::from);
-            keep(Part::Times, one_or_many(times));
+        let is_inexact = |value: &Scalar| {
+            number::floor(field.kind, value).is_some_and(|number| !number.is_exact)
+        };
+        if !values.iter().any(is_inexact) {
+            continue;
         }
-        let keys = values.iter().map(key::encode).map(Value::from);
+        inexact.push(field.path.as_str());
+        let keys = values.iter().map(|value| key::encode(value).into());
         keep(Part::Keys, one_or_many(keys));
+        for (end, wanted) in [(Part::Least, Less), (Part::Greatest, Greater)] {
+            let extreme = reader.extreme(object, wanted).filter(is_inexact);
+            if let Some(extreme) = extreme {
+                keep(end, Some(key::encode(&extreme).into()));
+            }
+        }
     }
     let mut kept: Map<String, Value> = parts
         .into_iter()
@@ -152,7 +226,7 @@ fn values(place: Place<'_>, object: &Map<String, Value>) -> Result<Map<String, V
         let objects = reader(place, child, Kind::Nested)?;
         let objects = objects.objects(object).into_iter();
         let objects: Vec<Value> = objects
-            .map(|object| values(place.objects(child), object).map(Value::from))
+            .map(|object| beside(place.objects(child), object).map(Value::from))
             .collect::<Result<_>>()?;
         if !objects.is_empty() {
             nested.insert(place.name(child), objects.into());
@@ -161,18 +235,29 @@ fn values(place: Place<'_>, object: &Map<String, Value>) -> Result<Map<String, V
     if !nested.is_empty() {
         kept.insert("n".to_owned(), nested.into());
     }
-    if !existing.is_empty() {
-        kept.insert("e".to_owned(), existing.into());
+    for (name, paths) in [("e", existing), ("i", inexact)] {
+        if !paths.is_empty() {
+            kept.insert(name.to_owned(), paths.into());
+        }
     }
     Ok(kept)
 }
 
-/// A lone value by itself: the engine reads it faster than a list of one.
-fn one_or_many(mut values: impl Iterator<Item = Value>) -> Value {
-    match (values.next(), values.next()) {
-        (Some(one), None) => one,
-        (first, second) => first.into_iter().chain(second).chain(values).collect(),
+/// A value as the engine's type for the kind holds it.
+fn held(kind: Kind, value: &Scalar) -> Option<Value> {
+    match value {
+        Scalar::Boolean(b) => Some((*b).into()),
+        Scalar::Text(_) => Some(key::encode(value).into()),
+        number => Some(number::floor(kind, number)?.held.into()),
     }
+}
+
+/// A lone value by itself: the engine reads it faster than a list of one.
+fn one_or_many(mut values: impl Iterator<Item = Value>) -> Option<Value> {
+    Some(match (values.next()?, values.next()) {
+        (one, None) => one,
+        (first, second) => [first].into_iter().chain(second).chain(values).collect(),
+    })
 }
 
 /// A reader of a field in the objects that are looked at.
@@ -196,40 +281,17 @@ fn words(text: &str) -> Value {
     all.into()
 }
 
-#[allow(clippy::cast_precision_loss, reason = "sums are computed in f64")]
-fn number(value: &Scalar) -> Option<Value> {
-    match value {
-        Scalar::Integer(i) => Some((*i as f64).into()),
-        // The engine tells -0.0 from 0.0, a query does not.
-        Scalar::Float(x) => Some((x + 0.0).into()),
-        _ => None,
-    }
-}
-
-/// A time that has a place in the calendar.
-fn time(value: &Scalar) -> Option<i64> {
-    let millis = match value {
-        Scalar::Integer(i) => *i,
-        Scalar::Float(x) => match key::decode(Kind::Timestamp, &key::encode(&Scalar::Float(*x))) {
-            Some(Scalar::Integer(i)) => i,
-            _ => return None,
-        },
-        _ => return None,
-    };
-    Timestamp::from_millis(millis).ok().map(|_| millis)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-    use strongroom_core::model::{FieldDeclaration, Model};
 
     use crate::analysis::TextAnalysis;
 
     fn model() -> std::sync::Arc<Model> {
         Model::builder("a")
             .field(FieldDeclaration::new("k".parse().unwrap(), Kind::Keyword))
+            .field(FieldDeclaration::new("z".parse().unwrap(), Kind::Integer))
             .field(FieldDeclaration::new("o.n".parse().unwrap(), Kind::Integer).many())
             .field(FieldDeclaration::new("t".parse().unwrap(), Kind::Text).many())
             .field(FieldDeclaration::new("i".parse().unwrap(), Kind::Nested).many())
@@ -239,7 +301,14 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(body: &str, values: &Value) {
+    fn check(body: &str, beside: &Value) {
+        check_as(body, beside, None);
+    }
+
+    /// Checks what is stored of a body: what the engine reads instead of it, if it does not read
+    /// the body itself.
+    #[track_caller]
+    fn check_as(body: &str, beside: &Value, values: Option<&Value>) {
         let key = Key::routed("eu", "x").unwrap();
         let body = Body::parse(body.to_owned()).unwrap();
         let model = model();
@@ -249,23 +318,57 @@ mod tests {
         assert_eq!(line.remove("k").unwrap(), "x");
         assert_eq!(line.remove("r").unwrap(), "eu");
         assert_eq!(line.remove("w").unwrap(), "01".repeat(16));
-        let stored = line.remove("body").unwrap();
-        assert_eq!(stored, body.decode::<Value>().unwrap());
-        assert_eq!(&Value::from(line), values);
+        let read = line.remove("body").unwrap();
+        let raw = line.remove("raw");
+        assert_eq!(raw.is_some(), values.is_some());
+        assert_eq!(
+            raw.as_ref().unwrap_or(&read),
+            &body.decode::<Value>().unwrap()
+        );
+        if let Some(values) = values {
+            assert_eq!(&read, values);
+        }
+        assert_eq!(&Value::from(line), beside);
     }
 
     #[test]
-    fn values_stand_beside_the_body() {
+    fn values_that_the_engine_does_not_read_stand_beside_the_body() {
         check("{}", &json!({}));
         check(
-            r#"{"k":"a","o":[{"n":1},{"n":[2.5,"x",1]}]}"#,
+            r#"{"k":["a",null],"z":5,"o":[{"n":1},{"n":["x",1]}]}"#,
+            &json!({"f": {"o%2en": [1, 1]}}),
+        );
+        check(
+            r#"{"o":{"n":[3,2.5]}}"#,
             &json!({
-                "f": {"k": "a",
-                      "o%2en": ["bff0000000000000", "c004000000000000", "bff0000000000000"]},
-                "x": {"o%2en": [1.0, 2.5, 1.0]},
+                "f": {"o%2en": [3, 2]},
+                "i": ["o.n"],
+                "x": {"o%2en": ["c008000000000000", "c004000000000000"]},
+                "lo": {"o%2en": "c004000000000000"},
             }),
         );
-        check(r#"{"k":7}"#, &json!({"e": ["k"]}));
+    }
+
+    #[test]
+    fn bodies_that_the_engine_would_misread_are_kept_unread() {
+        check_as(
+            r#"{"k":7,"z":1}"#,
+            &json!({"e": ["k"]}),
+            Some(&json!({"z": 1})),
+        );
+        check_as(r#"{"k":{"a":1}}"#, &json!({}), Some(&json!({})));
+        check_as(r#"{"k":"a","k.x":1}"#, &json!({}), Some(&json!({"k": "a"})));
+        check_as(r#"{"u":[{"":1}]}"#, &json!({}), Some(&json!({})));
+        check_as(
+            r#"{"z":2.5}"#,
+            &json!({
+                "i": ["z"],
+                "x": {"z": "c004000000000000"},
+                "lo": {"z": "c004000000000000"},
+                "hi": {"z": "c004000000000000"},
+            }),
+            Some(&json!({"z": 2})),
+        );
     }
 
     #[test]
@@ -279,7 +382,7 @@ mod tests {
         let texts = TextAnalysis::new().field("t".parse().unwrap(), "simple".parse().unwrap());
         let body = json!({"t": ["Red, FOX!", 5]});
         let place = Place::documents(&model).read_by(&texts);
-        let kept = values(place, body.as_object().unwrap()).unwrap();
+        let kept = beside(place, body.as_object().unwrap()).unwrap();
         let wanted = json!({"e": ["t"], "a": {"t": "Red, FOX!"}});
         assert_eq!(Value::from(kept), wanted);
         let long = "y".repeat(1_000);

@@ -4,20 +4,18 @@ use std::collections::HashMap;
 use std::ops::Bound;
 
 use serde_json::{Map, Value, json};
-use strongroom_core::model::{DocumentId, FieldPath, Kind, Routing, Scalar};
+use strongroom_core::model::{DocumentId, FieldPath, Routing, Scalar};
 use strongroom_core::query::{Filter, Native, TextQuery, Words};
 use strongroom_core::{Error, Result};
 
 use super::document::MAX_WORD_BYTES;
 use super::key;
+use super::number;
 use super::path::{Part, Place};
 
-/// Deepest nesting of the query, below the engine's `indices.query.bool.max_nested_depth` of 30
-/// and the one level that [`routed`] adds.
-const MAX_QUERY_DEPTH: usize = 28;
-
-/// Integers of a smaller size are floats without loss, and no other number becomes one of them.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+/// Deepest nesting of a filter, below the engine's `indices.query.bool.max_nested_depth` of 30: a
+/// comparison of [numbers](numbers) adds two levels, [`routed`] one.
+const MAX_QUERY_DEPTH: usize = 27;
 
 /// The query that finds what a checked filter means.
 ///
@@ -72,7 +70,7 @@ pub(super) fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result
             .map(|f| compile(f, place, depth + 1))
             .collect()
     };
-    let keys = |field| place.of(Part::Keys, field);
+    let values = |field| place.of(Part::Values, field);
     Ok(match filter {
         Filter::Eq { field, value } => terms(field, place, std::slice::from_ref(value))?,
         Filter::In { field, values } => terms(field, place, values)?,
@@ -81,13 +79,13 @@ pub(super) fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result
             lower,
             upper,
         } => range(field, place, lower, upper)?,
-        Filter::Prefix { field, prefix } => json!({"prefix": {keys(field): {"value": prefix}}}),
+        Filter::Prefix { field, prefix } => json!({"prefix": {values(field): {"value": prefix}}}),
         // The engine takes a pattern of nothing for a pattern that matches nothing.
         Filter::Wildcard { field, pattern } if pattern.is_empty() => {
-            json!({"term": {keys(field): {"value": ""}}})
+            json!({"term": {values(field): {"value": ""}}})
         }
         Filter::Wildcard { field, pattern } => {
-            json!({"wildcard": {keys(field): {"value": pattern}}})
+            json!({"wildcard": {values(field): {"value": pattern}}})
         }
         Filter::Text { field, text, words } => {
             self::text(field, text, *words, place, Weight::None)?
@@ -173,44 +171,53 @@ fn nothing() -> Value {
     json!({"match_none": {}})
 }
 
-/// What has a value in the field: a key, or one that has none.
+/// What has a value in the field: one that its kind takes, or another.
 ///
 /// # Errors
 ///
 /// `Invalid` if the model does not declare the field.
 pub(super) fn exists(field: &FieldPath, place: Place<'_>) -> Result<Value> {
-    let without_key = json!({"term": {place.existing(): field.as_str()}});
+    let other = json!({"term": {place.existing(): field.as_str()}});
     if !place.model.require(field)?.kind.is_comparable() {
-        return Ok(without_key);
+        return Ok(other);
     }
-    let key = json!({"exists": {"field": place.of(Part::Keys, field)}});
-    Ok(json!({"bool": {"should": [key, without_key], "minimum_should_match": 1}}))
+    let value = json!({"exists": {"field": place.of(Part::Values, field)}});
+    Ok(either(value, other))
 }
 
 fn terms(field: &FieldPath, place: Place<'_>, values: &[Scalar]) -> Result<Value> {
     if values.is_empty() {
         return Ok(nothing());
     }
-    // The keys of numbers are not indexed.
-    if is_number(field, place)? && values.iter().all(is_exact) {
-        let values: Vec<Value> = values.iter().map(plain).collect();
-        return Ok(json!({"terms": {place.of(Part::Numbers, field): values}}));
-    }
-    let values: Vec<String> = values.iter().map(key::encode).collect();
-    Ok(json!({"terms": {place.of(Part::Keys, field): values}}))
-}
-
-fn is_number(field: &FieldPath, place: Place<'_>) -> Result<bool> {
     let kind = place.model.require(field)?.kind;
-    Ok(!matches!(kind, Kind::Keyword | Kind::Boolean))
+    let keys = values.iter().map(key::encode).collect::<Vec<_>>();
+    if !number::is_number(kind) {
+        return Ok(json!({"terms": {place.of(Part::Values, field): keys}}));
+    }
+    let floors = values.iter().filter_map(|value| number::floor(kind, value));
+    let exact = floors.filter(|floor| floor.is_exact);
+    let exact: Vec<Value> = exact.map(|floor| floor.held.into()).collect();
+    let exact =
+        (!exact.is_empty()).then(|| json!({"terms": {place.of(Part::Values, field): exact}}));
+    let keys = json!({"terms": {place.of(Part::Keys, field): keys}});
+    Ok(numbers(field, place, exact, keys))
 }
 
-/// A number as a query tells it: of two zeros there is one.
-fn plain(value: &Scalar) -> Value {
-    match value {
-        Scalar::Float(x) => Value::from(x + 0.0),
-        value => Value::from(value),
+/// What a comparison finds among numbers: by what the engine's type holds where that is exact, by
+/// keys in documents where it is not.
+fn numbers(field: &FieldPath, place: Place<'_>, exact: Option<Value>, keys: Value) -> Value {
+    match exact {
+        None => keys,
+        Some(exact) => {
+            let inexact = json!({"term": {place.inexact(): field.as_str()}});
+            let exact = json!({"bool": {"filter": [exact], "must_not": [inexact]}});
+            either(exact, keys)
+        }
     }
+}
+
+fn either(one: Value, other: Value) -> Value {
+    json!({"bool": {"should": [one, other], "minimum_should_match": 1}})
 }
 
 /// A condition on text that the engine reads by an analyser, and the question likewise.
@@ -282,46 +289,48 @@ fn range(
     lower: &Bound<Scalar>,
     upper: &Bound<Scalar>,
 ) -> Result<Value> {
+    let values = place.of(Part::Values, field);
     if (lower, upper) == (&Bound::Unbounded, &Bound::Unbounded) {
-        return Ok(json!({"exists": {"field": place.of(Part::Keys, field)}}));
+        return Ok(json!({"exists": {"field": values}}));
     }
-    // Numbers are found faster than keys, and as exactly where no rounding meets a bound.
-    let is_exact = |bound: &Bound<Scalar>| match bound {
-        Bound::Unbounded => true,
-        Bound::Included(value) | Bound::Excluded(value) => is_exact(value),
+    let by_key = |part| {
+        let [lower, upper] = [lower, upper].map(|bound| bound.as_ref().map(key::encode));
+        json!({"range": {place.of(part, field): compare(lower, upper)}})
     };
-    let by_number = is_number(field, place)? && is_exact(lower) && is_exact(upper);
-    let mut compare = Map::new();
-    for (bound, included, excluded) in [(lower, "gte", "gt"), (upper, "lte", "lt")] {
-        let (value, name) = match bound {
-            Bound::Included(value) => (value, included),
-            Bound::Excluded(value) => (value, excluded),
-            Bound::Unbounded => continue,
-        };
-        let value = match value {
-            value if by_number => plain(value),
-            value => key::encode(value).into(),
-        };
-        compare.insert(name.to_owned(), value);
+    let kind = place.model.require(field)?.kind;
+    if !number::is_number(kind) {
+        return Ok(by_key(Part::Values));
     }
-    let part = if by_number { Part::Numbers } else { Part::Keys };
-    Ok(json!({"range": {place.of(part, field): compare}}))
+    let is_told = number::is_told_by_floor(kind, lower, upper);
+    let bounds = compare(
+        number::bound(kind, lower, true),
+        number::bound(kind, upper, false),
+    );
+    let exact = json!({"range": {values: bounds}});
+    if is_told {
+        return Ok(exact);
+    }
+    Ok(numbers(field, place, Some(exact), by_key(Part::Keys)))
 }
 
-#[allow(clippy::cast_precision_loss, reason = "what is rounded is too large")]
-fn is_exact(value: &Scalar) -> bool {
-    match value {
-        Scalar::Integer(i) => (*i as f64).abs() < EXACT,
-        Scalar::Float(x) => x.abs() < EXACT,
-        _ => false,
-    }
+/// The bounds of a range, as the engine is told them.
+fn compare<T: Into<Value>>(lower: Bound<T>, upper: Bound<T>) -> Map<String, Value> {
+    let bounds = [(lower, "gte", "gt"), (upper, "lte", "lt")];
+    let bounds = bounds
+        .into_iter()
+        .filter_map(|(bound, included, excluded)| match bound {
+            Bound::Included(value) => Some((included.to_owned(), value.into())),
+            Bound::Excluded(value) => Some((excluded.to_owned(), value.into())),
+            Bound::Unbounded => None,
+        });
+    bounds.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use strongroom_core::ErrorKind;
-    use strongroom_core::model::{FieldDeclaration, Model};
+    use strongroom_core::model::{FieldDeclaration, Kind, Model};
 
     use crate::analysis::TextAnalysis;
 
@@ -329,6 +338,7 @@ mod tests {
         let mut builder = Model::builder("a");
         for (path, kind) in [
             ("k", Kind::Keyword),
+            ("l", Kind::Keyword),
             ("n", Kind::Integer),
             ("x", Kind::Float),
             ("b", Kind::Boolean),
@@ -349,31 +359,62 @@ mod tests {
         assert_eq!(query.to_string(), expected);
     }
 
-    const EXISTS_K: &str = r#"{"bool":{"minimum_should_match":1,"should":[{"exists":{"field":"f.k"}},{"term":{"e":"k"}}]}}"#;
+    const EXISTS_K: &str = r#"{"bool":{"minimum_should_match":1,"should":[{"exists":{"field":"body.k"}},{"term":{"e":"k"}}]}}"#;
     const NOTHING: &str = r#"{"match_none":{}}"#;
+
+    /// Checks what finds numbers of a field: those that the engine holds, and those it does not.
+    #[track_caller]
+    fn check_numbers(filter: Result<Filter>, field: &str, exact: &str, keys: &str) {
+        let exact = format!(
+            r#"{{"bool":{{"filter":[{exact}],"must_not":[{{"term":{{"i":"{field}"}}}}]}}}}"#
+        );
+        check(
+            filter,
+            &format!(r#"{{"bool":{{"minimum_should_match":1,"should":[{exact},{keys}]}}}}"#),
+        );
+    }
 
     #[test]
     fn values() {
-        check(Filter::eq("k", "a\"*"), r#"{"terms":{"f.k":["a\"*"]}}"#);
-        check(Filter::eq("n", 2.0), r#"{"terms":{"x.n":[2.0]}}"#);
-        check(Filter::eq("x", -0.0), r#"{"terms":{"x.x":[0.0]}}"#);
-        check(
-            Filter::is_in("n", [1, i64::MAX]),
-            r#"{"terms":{"f.n":["bff0000000000000","c3dfffffffffffff3ff"]}}"#,
+        check(Filter::eq("k", "a\"*"), r#"{"terms":{"body.k":["a\"*"]}}"#);
+        check_numbers(
+            Filter::eq("n", 2.0),
+            "n",
+            r#"{"terms":{"body.n":[2]}}"#,
+            r#"{"terms":{"x.n":["c000000000000000"]}}"#,
         );
-        check(Filter::is_in("b", [true]), r#"{"terms":{"f.b":["1"]}}"#);
+        check_numbers(
+            Filter::eq("x", -0.0),
+            "x",
+            r#"{"terms":{"body.x":[0.0]}}"#,
+            r#"{"terms":{"x.x":["8000000000000000"]}}"#,
+        );
+        check_numbers(
+            Filter::is_in("n", [Scalar::from(1), i64::MAX.into(), 1.5.into()]),
+            "n",
+            r#"{"terms":{"body.n":[1]}}"#,
+            r#"{"terms":{"x.n":["bff0000000000000","c3dfffffffffffff3ff","bff8000000000000"]}}"#,
+        );
+        check(
+            Filter::eq("n", 0.5),
+            r#"{"terms":{"x.n":["bfe0000000000000"]}}"#,
+        );
+        check(
+            Filter::is_in("b", [true]),
+            r#"{"terms":{"body.b":["true"]}}"#,
+        );
         check(Filter::is_in("n", Vec::<i64>::new()), NOTHING);
         check(
             Filter::prefix("k", "a?"),
-            r#"{"prefix":{"f.k":{"value":"a?"}}}"#,
+            r#"{"prefix":{"body.k":{"value":"a?"}}}"#,
         );
         check(
             Filter::wildcard("k", "a?"),
-            r#"{"wildcard":{"f.k":{"value":"a?"}}}"#,
+            r#"{"wildcard":{"body.k":{"value":"a?"}}}"#,
         );
         check(
             Filter::wildcard("k", ""),
-            r#"{"term":{"f.k":{"value":""}}}"#,
+            r#"{"term":{"body.k":{"value":""}}}"#,
         );
         check(Filter::exists("k"), EXISTS_K);
         check(Filter::exists("t"), r#"{"term":{"e":"t"}}"#);
@@ -381,22 +422,28 @@ mod tests {
 
     #[test]
     fn ranges() {
-        check(Filter::gt("n", 1), r#"{"range":{"x.n":{"gt":1}}}"#);
-        check(Filter::lte("n", -1.5), r#"{"range":{"x.n":{"lte":-1.5}}}"#);
-        // Beyond 2^53 floats are not told from their neighbours.
-        let p53 = 1_i64 << 53;
-        check(
-            Filter::gte("n", p53 - 1),
-            &format!(r#"{{"range":{{"x.n":{{"gte":{}}}}}}}"#, p53 - 1),
+        // What is held of a number is on the same side of these bounds as the number.
+        let range = Filter::range("n", Bound::Included(1.into()), Bound::Excluded(5.into()));
+        check(range, r#"{"range":{"body.n":{"gte":1,"lt":5}}}"#);
+        check_numbers(
+            Filter::gt("n", 1),
+            "n",
+            r#"{"range":{"body.n":{"gt":1}}}"#,
+            r#"{"range":{"x.n":{"gt":"bff0000000000000"}}}"#,
+        );
+        check_numbers(
+            Filter::lte("n", -1.5),
+            "n",
+            r#"{"range":{"body.n":{"lte":-2}}}"#,
+            r#"{"range":{"x.n":{"lte":"4007ffffffffffff"}}}"#,
         );
         check(
-            Filter::gte("n", p53 + 1),
-            r#"{"range":{"f.n":{"gte":"c340000000000000001"}}}"#,
+            Filter::gt("b", false),
+            r#"{"range":{"body.b":{"gt":"false"}}}"#,
         );
-        check(Filter::gt("b", false), r#"{"range":{"f.b":{"gt":"0"}}}"#);
         check(
             Filter::range("k", Bound::Unbounded, Bound::Unbounded),
-            r#"{"exists":{"field":"f.k"}}"#,
+            r#"{"exists":{"field":"body.k"}}"#,
         );
     }
 
@@ -476,17 +523,20 @@ mod tests {
             Ok(k.clone().or(n)),
             r#"{"bool":{"minimum_should_match":1,"should":[{"term":{"e":"t"}},{"term":{"e":"i"}}]}}"#,
         );
-        let eq = |field: &str, value: i64| Filter::eq(field, value).unwrap();
+        let eq = |field: &str, value: &str| Filter::eq(field, value).unwrap();
         check(
             Ok(Filter::Or(vec![
-                eq("n", 1),
+                eq("k", "a"),
                 k.clone(),
-                eq("x", 2),
-                eq("n", 3),
+                eq("l", "b"),
+                eq("k", "c"),
             ])),
-            r#"{"bool":{"minimum_should_match":1,"should":[{"terms":{"x.n":[1,3]}},{"term":{"e":"t"}},{"terms":{"x.x":[2]}}]}}"#,
+            r#"{"bool":{"minimum_should_match":1,"should":[{"terms":{"body.k":["a","c"]}},{"term":{"e":"t"}},{"terms":{"body.l":["b"]}}]}}"#,
         );
-        check(Ok(eq("n", 1).or(eq("n", 3))), r#"{"terms":{"x.n":[1,3]}}"#);
+        check(
+            Ok(eq("k", "a").or(eq("k", "c"))),
+            r#"{"terms":{"body.k":["a","c"]}}"#,
+        );
         check(Ok(!k), r#"{"bool":{"must_not":[{"term":{"e":"t"}}]}}"#);
     }
 

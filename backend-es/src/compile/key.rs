@@ -1,8 +1,7 @@
 //! Keys: values as text whose order by bytes is the order of the values.
 //!
-//! The engine compares whole numbers and numbers with a fraction by different types, and knows
-//! whole numbers beyond 2^53 in aggregations by the nearest float only. Text it keeps and compares
-//! exactly everywhere: in filters, sorts, and buckets.
+//! Keywords and booleans are their own keys. Numbers have them where the engine's types do not tell
+//! them from their neighbours: text it keeps and compares exactly.
 
 use strongroom_core::model::{Kind, Scalar};
 
@@ -13,20 +12,20 @@ const DIGITS: usize = 16;
 /// Longest beginning of a keyword that is indexed; the engine refuses terms over 32,766 bytes.
 ///
 /// Filters compare with at most 1,024 bytes, so they answer alike for what is cut off here.
-const MAX_TERM_BYTES: usize = 32_000;
+pub(super) const MAX_TERM_BYTES: usize = 32_000;
 
 /// The key of a value.
 pub(crate) fn encode(value: &Scalar) -> String {
     match value {
         Scalar::Text(text) => cut(text, MAX_TERM_BYTES).to_owned(),
-        Scalar::Boolean(b) => u8::from(*b).to_string(),
+        Scalar::Boolean(b) => b.to_string(),
         Scalar::Integer(i) => of_integer(*i),
         Scalar::Float(x) => format!("{:016x}", ordered(*x)),
     }
 }
 
 /// The greatest float that is not greater, and what is missing to the integer.
-fn of_integer(i: i64) -> String {
+pub(super) fn float_below(i: i64) -> (f64, i128) {
     #[allow(clippy::cast_precision_loss, reason = "what is lost is added")]
     let mut below = i as f64;
     #[allow(clippy::cast_possible_truncation, reason = "a whole number near i64")]
@@ -34,10 +33,16 @@ fn of_integer(i: i64) -> String {
     if exact(below) > i128::from(i) {
         below = below.next_down();
     }
+    (below, i128::from(i) - exact(below))
+}
+
+fn of_integer(i: i64) -> String {
+    let (below, rest) = float_below(i);
     let key = format!("{:016x}", ordered(below));
-    match i128::from(i) - exact(below) {
-        0 => key,
-        rest => format!("{key}{rest:03x}"),
+    if rest == 0 {
+        key
+    } else {
+        format!("{key}{rest:03x}")
     }
 }
 
@@ -52,7 +57,7 @@ fn ordered(x: f64) -> u64 {
 pub(crate) fn decode(kind: Kind, key: &str) -> Option<Scalar> {
     match kind {
         Kind::Keyword => return Some(Scalar::from(key)),
-        Kind::Boolean => return Some(Scalar::from(key == "1")),
+        Kind::Boolean => return Some(Scalar::from(key == "true")),
         _ => {}
     }
     let (bits, rest) = key.split_at_checked(DIGITS)?;

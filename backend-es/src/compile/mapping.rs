@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use strongroom_core::model::{Kind, MAX_DEPTH, MAX_FIELDS, Model};
 use strongroom_core::{Error, Result};
 
-use super::path::{Part, Place};
+use super::number;
+use super::path::{Part, Place, is_direct};
 use crate::analysis::TextAnalysis;
 
 /// The format of what is stored, written into each index.
@@ -49,7 +50,7 @@ pub(crate) fn index_body(
         settings.insert(window.to_owned(), most.into());
     }
     // Room for as much as a model may declare, and later extensions: a field is kept in at most
-    // three ways, and an object of a nested field brings the parts that these ways are in.
+    // four ways, and an object of a nested field brings the parts that these ways are in.
     for (what, most) in [
         ("total_fields", MAX_FIELDS * 12),
         ("nested_fields", MAX_FIELDS),
@@ -66,12 +67,12 @@ pub(crate) fn index_body(
 
 fn mappings(model: &Model, texts: &TextAnalysis) -> Result<Value> {
     let keyword = json!({"type": "keyword"});
-    let mut properties = properties(Place::documents(model).read_by(texts))?;
+    let mut properties = outermost(model, texts)?;
     for (name, mapping) in [
         ("k", keyword.clone()),
         ("r", keyword),
         ("w", json!({"type": "keyword", "doc_values": false})),
-        ("body", json!({"type": "object", "enabled": false})),
+        ("raw", json!({"type": "object", "enabled": false})),
     ] {
         properties.insert(name.to_owned(), mapping);
     }
@@ -90,8 +91,26 @@ fn mappings(model: &Model, texts: &TextAnalysis) -> Result<Value> {
 ///
 /// `Unsupported`, naming the field, if one is declared unique.
 pub(crate) fn extension(model: &Model, texts: &TextAnalysis) -> Result<Value> {
-    let properties = properties(Place::documents(model).read_by(texts))?;
-    Ok(json!({"_meta": meta(model, texts), "properties": properties}))
+    Ok(json!({"_meta": meta(model, texts), "properties": outermost(model, texts)?}))
+}
+
+/// What is kept of documents, and what the engine reads from their bodies.
+fn outermost(model: &Model, texts: &TextAnalysis) -> Result<Map<String, Value>> {
+    let mut properties = properties(Place::documents(model).read_by(texts))?;
+    let direct = model.fields().filter(|field| is_direct(&field.path));
+    let direct = direct.filter(|field| field.kind.is_comparable());
+    let direct = direct.map(|field| (field.path.to_string(), values(field.kind)));
+    properties.insert("body".to_owned(), object(direct.collect()));
+    Ok(properties)
+}
+
+/// How values of a comparable kind are indexed. The engine takes none of another type for one.
+fn values(kind: Kind) -> Value {
+    match kind {
+        Kind::Keyword | Kind::Boolean => json!({"type": "keyword"}),
+        kind if number::is_whole(kind) => json!({"type": "long", "coerce": false}),
+        _ => json!({"type": "double", "coerce": false}),
+    }
 }
 
 fn meta(model: &Model, texts: &TextAnalysis) -> Value {
@@ -112,32 +131,30 @@ fn properties(place: Place<'_>) -> Result<Map<String, Value>> {
             let part = parts.entry(part.name()).or_default();
             part.insert(place.name(&field.path), mapping);
         };
-        match field.kind {
-            Kind::Text => match place.analyser(&field.path) {
-                Some(name) => keep(
-                    Part::Texts,
-                    json!({"type": "text", "analyzer": name.as_str()}),
-                ),
-                // The words were found already, and are set apart by spaces.
-                None => keep(
-                    Part::Words,
-                    json!({"type": "text", "analyzer": "whitespace"}),
-                ),
-            },
-            Kind::Timestamp => keep(Part::Times, json!({"type": "long", "index": false})),
-            _ => {}
+        match place.analyser(&field.path) {
+            _ if field.kind != Kind::Text => {}
+            Some(name) => keep(
+                Part::Texts,
+                json!({"type": "text", "analyzer": name.as_str()}),
+            ),
+            // The words were found already, and are set apart by spaces.
+            None => keep(
+                Part::Words,
+                json!({"type": "text", "analyzer": "whitespace"}),
+            ),
         }
         if !field.kind.is_comparable() {
             continue;
         }
-        if !matches!(field.kind, Kind::Keyword | Kind::Boolean) {
-            keep(Part::Numbers, json!({"type": "double"}));
-            // Sorted and counted by. Numbers that floats do not tell apart are also searched by
-            // their keys, which the engine then reads one by one.
-            keep(Part::Keys, json!({"type": "keyword", "index": false}));
-            continue;
+        if !is_direct(&field.path) {
+            keep(Part::Values, values(field.kind));
         }
-        keep(Part::Keys, json!({"type": "keyword"}));
+        if number::is_number(field.kind) {
+            keep(Part::Keys, json!({"type": "keyword"}));
+            for end in [Part::Least, Part::Greatest] {
+                keep(end, json!({"type": "keyword", "index": false}));
+            }
+        }
     }
     let mut properties: Map<String, Value> = parts
         .into_iter()
@@ -153,8 +170,10 @@ fn properties(place: Place<'_>) -> Result<Map<String, Value>> {
         properties.insert("n".to_owned(), object(nested));
     }
     // Searched, and never sorted or counted by.
-    let existing = json!({"type": "keyword", "doc_values": false});
-    properties.insert("e".to_owned(), existing);
+    for list in ["e", "i"] {
+        let mapping = json!({"type": "keyword", "doc_values": false});
+        properties.insert(list.to_owned(), mapping);
+    }
     Ok(properties)
 }
 
@@ -192,6 +211,7 @@ mod tests {
             .routed()
             .field(field("ö", Kind::Integer))
             .field(field("t", Kind::Text))
+            .field(field("x", Kind::Float))
             .field(field("i", Kind::Nested).many())
             .field(field("i.b", Kind::Boolean).many())
             .build()
@@ -214,8 +234,12 @@ mod tests {
         );
         assert!(properties.get("t").is_none());
         assert_eq!(
-            properties["x"]["properties"].to_string(),
-            r#"{"%c3%b6":{"type":"double"}}"#
+            properties["f"]["properties"].to_string(),
+            r#"{"%c3%b6":{"coerce":false,"type":"long"},"i%2eb":{"type":"keyword"}}"#
+        );
+        assert_eq!(
+            properties["body"]["properties"].to_string(),
+            r#"{"x":{"coerce":false,"type":"double"}}"#
         );
         assert_eq!(
             properties["n"]["properties"]["i"]["properties"]["f"]["properties"].to_string(),

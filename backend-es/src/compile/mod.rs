@@ -3,36 +3,40 @@
 //! A document is stored as
 //!
 //! ```json
-//! {"k": "id", "r": "routing", "w": "write id", "e": ["n", "i"],
-//!  "f": {"n": ["c008000000000000"]}, "x": {"n": [3.0]},
-//!  "lo": {"n": "c008000000000000"}, "hi": {"n": "c008000000000000"},
-//!  "n": {"i": [{"e": []}]}, "body": {"n": 3, "i": [{}]}}
+//! {"k": "id", "r": "routing", "w": "write id", "body": {"n": 3, "i": [{"s": "a"}]},
+//!  "f": {"i%2es": "a"}, "n": {"i": [{"f": {"i%2es": "a"}}]}}
 //! ```
 //!
-//! The engine never parses `body`, so it keeps any JSON object as it was stored, whatever its
-//! members are called. What can be searched stands beside it: in `f` the values of the declared
-//! fields that their kinds take, as keys that compare by bytes as the values do, in `lo` and `hi`
-//! the least and the greatest of them, in `x` the numbers and in `d` the times among them, in `t`
-//! the words of text, in `e` the paths that have a value, and in `n` the same once more for each
-//! object of each nested field. A document that was written anew because fields were added has its
-//! former version in `v`. All is read from the body by the functions that define what a query
-//! means. A value that does not fit its field's kind therefore neither fails a write nor answers a
-//! query wrongly.
+//! The engine reads the outermost declared fields from the body itself, by types that hold what
+//! their kinds mean. All other fields stand beside it: in `f` the values that their kinds take, in
+//! `t` the words of text, in `a` texts that the engine reads by an analyser, in `e` the paths that have other values, and in `n` the same once more for
+//! each object of each nested field. All is read from the body by the functions that define what a
+//! query means.
+//!
+//! A body that the engine would misread is kept unread in `raw`: one that has a value in a field
+//! which its kind does not take, or a member whose name means something to the engine. In `body` then
+//! stand the values alone. So a value that does not fit its field's kind neither fails a write nor
+//! answers a query wrongly.
+//!
+//! Numbers that the engine's type does not [hold](number) are kept by keys in `x`, which compare by
+//! bytes as the numbers do, with the least of them in `lo` and the greatest in `hi`; their fields
+//! are listed in `i`. A document that was written anew because fields were added has its former
+//! version in `v`.
 
 mod aggregation;
 mod document;
 mod filter;
 mod key;
 mod mapping;
+mod number;
 mod path;
 mod score;
 mod sort;
 
-pub(crate) use aggregation::{aggregations, group, result_name};
+pub(crate) use aggregation::{INEXACT, aggregations, group, inexact, result_name, value_of};
 pub(crate) use document::{document_id, rewritten, source};
 pub(crate) use filter::{both, greater, query, routed};
-pub(crate) use key::{decode as value_of_key, encode as key};
 pub(crate) use mapping::{IndexSettings, extension, index_body, model_of};
 pub(crate) use path::Place;
 pub(crate) use score::asked;
-pub(crate) use sort::{order, search_after};
+pub(crate) use sort::{order, position, score, search_after, width};

@@ -23,15 +23,26 @@ fn field_name(path: &FieldPath) -> String {
     name
 }
 
-/// What is kept of a field beside the body.
+/// Whether the engine reads the values of the declared field at `path` from the body itself, where
+/// they are [plain](super::number::is_plain): a field outermost in the body, whose name means
+/// nothing to the engine.
+///
+/// This depends on no other field, so it stays as it is when fields are added.
+pub(super) fn is_direct(path: &FieldPath) -> bool {
+    path.segments().count() == 1 && field_name(path) == path.as_str()
+}
+
+/// What is kept of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// The keys of its values.
+    /// Its values, as the engine's type holds them.
+    Values,
+    /// The keys of its numbers, where some are not exact otherwise.
     Keys,
-    /// Its numbers.
-    Numbers,
-    /// Its timestamps.
-    Times,
+    /// The key of its least number, if that is not exact otherwise.
+    Least,
+    /// The key of its greatest number, if that is not exact otherwise.
+    Greatest,
     /// The words of its texts.
     Words,
     /// Its texts as they are, which the engine reads by an analyser.
@@ -41,9 +52,10 @@ pub(crate) enum Part {
 impl Part {
     pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Keys => "f",
-            Self::Numbers => "x",
-            Self::Times => "d",
+            Self::Values => "f",
+            Self::Keys => "x",
+            Self::Least => "lo",
+            Self::Greatest => "hi",
             Self::Words => "t",
             Self::Texts => "a",
         }
@@ -91,6 +103,9 @@ impl<'a> Place<'a> {
 
     /// The name of what is kept of a field here.
     pub(crate) fn of(self, part: Part, field: &FieldPath) -> String {
+        if part == Part::Values && is_direct(field) {
+            return format!("body.{field}");
+        }
         format!("{}{}.{}", self.prefix(), part.name(), self.name(field))
     }
 
@@ -102,6 +117,11 @@ impl<'a> Place<'a> {
     /// The name of the list of fields that have a value here.
     pub(crate) fn existing(self) -> String {
         format!("{}e", self.prefix())
+    }
+
+    /// The name of the list of fields that hold numbers here that are not exact.
+    pub(crate) fn inexact(self) -> String {
+        format!("{}i", self.prefix())
     }
 
     /// The path of the objects of a nested field, wherever it is asked from.
@@ -160,6 +180,13 @@ mod tests {
     }
 
     #[test]
+    fn outermost_fields_with_plain_names_are_read_from_the_body() {
+        let direct = |path: &str| is_direct(&path.parse().unwrap());
+        assert!(direct("userName") && direct("a-1_"));
+        assert!(!direct("a.b") && !direct("größe") && !direct("a b"));
+    }
+
+    #[test]
     fn nested_fields_stand_within_each_other() {
         let path = |path: &str| -> FieldPath { path.parse().unwrap() };
         let model = Model::builder("m")
@@ -171,8 +198,8 @@ mod tests {
         let documents = Place::documents(&model);
         let (a, b, n) = (path("a"), path("a.b"), path("a.b.n"));
         assert_eq!(documents.path_of(&b), "n.a.n.a%2eb");
-        assert_eq!(documents.of(Part::Keys, &n), "f.a%2eb%2en");
-        assert_eq!(documents.objects(&a).of(Part::Keys, &n), "n.a.f.a%2eb%2en");
+        assert_eq!(documents.of(Part::Values, &n), "f.a%2eb%2en");
+        assert_eq!(documents.objects(&a).of(Part::Keys, &n), "n.a.x.a%2eb%2en");
         assert_eq!(documents.objects(&b).existing(), "n.a.n.a%2eb.e");
         assert_eq!(documents.children().collect::<Vec<_>>(), [&a]);
         assert_eq!(documents.objects(&a).children().collect::<Vec<_>>(), [&b]);

@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn other_conditions_only_decide() {
         let k = Filter::eq("k", "x").unwrap();
-        let decides = json!({"bool": {"filter": [{"terms": {"f.k": ["x"]}}]}});
+        let decides = json!({"bool": {"filter": [{"terms": {"body.k": ["x"]}}]}});
         check(&k, &decides);
         let phrase = json!({"match_phrase": {"t.t": {"query": "a"}}});
         let a = text("a", Words::Phrase);
@@ -163,7 +163,7 @@ mod tests {
         // Many alternatives of one field stay one clause.
         let values = ["y", "z"].map(|value| Filter::eq("k", value).unwrap());
         let [y, z] = values;
-        let both = json!({"bool": {"filter": [{"terms": {"f.k": ["y", "z"]}}]}});
+        let both = json!({"bool": {"filter": [{"terms": {"body.k": ["y", "z"]}}]}});
         check(
             &Filter::Or(vec![y, a.clone(), z]),
             &json!({"bool": {"should": [phrase, both], "minimum_should_match": 1}}),

@@ -41,16 +41,17 @@ fn url_of(variable: &str, product: &str) -> String {
     })
 }
 
-/// That a field has a value, in the engine's own words: text by its key, numbers by themselves.
+/// That an outermost field has a value, in the engine's own words: the greatest integer is one of
+/// the numbers that are found by their keys.
 pub fn native(engine: &str, field: &FieldPath, value: &Scalar) -> Native {
-    let part = if matches!(value, Scalar::Text(_)) {
-        "f"
+    let term = if *value == Scalar::Integer(i64::MAX) {
+        json!({format!("x.{field}"): "c3dfffffffffffff3ff"})
     } else {
-        "x"
+        json!({format!("body.{field}"): Value::from(value)})
     };
     Native {
         engine: engine.to_owned(),
-        condition: json!({"term": {format!("{part}.{field}"): Value::from(value)}}).to_string(),
+        condition: json!({"term": term}).to_string(),
         values: Vec::new(),
     }
 }

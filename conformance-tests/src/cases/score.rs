@@ -255,6 +255,7 @@ pub(crate) async fn pages_visit_each_once(cx: &Context) -> Outcome {
             vec![Sort::by_score()],
             vec![Sort::by_score(), Sort::descending(k()?)],
             vec![Sort::ascending(k()?), Sort::by_score()],
+            vec![Sort::descending("n".parse()?), Sort::by_score()],
         ] {
             let right = whole(&docs, &filter, sort.clone()).await?;
             for limit in [1, 3] {
