@@ -11,7 +11,7 @@ use strongroom_core::store::{GroupRequest, Ranking};
 
 use crate::dialect::Dialect;
 use crate::page::{column, from_where, order_by, sort_keys};
-use crate::param::{Param, Statement, Writer};
+use crate::param::{Statement, Writer};
 
 /// Compiles groups.
 ///
@@ -59,7 +59,10 @@ pub fn group(dialect: &dyn Dialect, request: &GroupRequest) -> Result<Statement>
         Ranking::RowNumber => keys.as_slice(),
         _ => keys.get(..request.sort.len()).unwrap_or_default(),
     };
-    if !asked.is_empty() {
+    if asked.is_empty() {
+        // Some databases give no rank without an order; in this one all documents of a group tie.
+        sql.text(" ORDER BY d.g");
+    } else {
         order_by(&mut sql, asked);
     }
     sql.text(") AS n FROM (SELECT d.id");
@@ -111,7 +114,7 @@ fn grouped(
                 by.kind.as_str()
             )));
         }
-        Some(after) => sql.text(" > ").bind(Param::from(after)),
+        Some(after) => sql.text(" > ").comparand(by.kind, after),
         None => sql.text(" IS NOT NULL"),
     };
     Ok(())

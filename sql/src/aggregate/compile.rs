@@ -10,7 +10,7 @@ use strongroom_core::store::{AggregateRequest, FindRequest};
 use super::figures::{self, Columns};
 use super::rows::{Keys, Objects, Rows, Scope};
 use super::{Step, What};
-use crate::dialect::Dialect;
+use crate::dialect::{DOCUMENT, Dialect};
 use crate::page::{column, find, order_by, sort_keys};
 use crate::param::{Statement, Writer};
 
@@ -152,7 +152,7 @@ impl<'d, 'r> Compiler<'d, 'r> {
             } else {
                 rows.keep_value(&field)
             };
-            figures.push(columns.figure(self.dialect, name, aggregation, &slot)?);
+            figures.push(columns.figure(self.dialect, name, aggregation, field.kind, &slot)?);
         }
         let mut sql = Writer::new(self.dialect);
         sql.text("SELECT ");
@@ -180,11 +180,12 @@ impl<'d, 'r> Compiler<'d, 'r> {
         metrics: &[(&'r str, &'r Aggregation)],
     ) -> Result<()> {
         let mut rows = self.rows(scope);
-        let slot = rows.join(self.dialect.leaves(&self.declared(scope, path)?));
+        let field = self.declared(scope, path)?;
+        let slot = rows.join(self.dialect.leaves(&field));
         let mut columns = Columns::from(usize::from(scope.keys.is_some()));
-        let figures = metrics
-            .iter()
-            .map(|&(name, aggregation)| columns.figure(self.dialect, name, aggregation, &slot));
+        let figures = metrics.iter().map(|&(name, aggregation)| {
+            columns.figure(self.dialect, name, aggregation, field.kind, &slot)
+        });
         let figures = figures.collect::<Result<_>>()?;
         let mut sql = Writer::new(self.dialect);
         sql.text("SELECT ");
@@ -310,13 +311,31 @@ fn buckets(
         sql.text("count(*)").text(more).text(" FROM ");
         return rows.write(sql);
     };
-    sql.text("d.g AS g, count(*) AS c");
-    if columns.is_some() && matches!(keys, Keys::Terms { .. }) {
-        sql.text(", sum(count(*)) OVER () AS t");
+    let total = columns.is_some() && matches!(keys, Keys::Terms { .. });
+    let apart = total && sql.dialect().counts_groups_apart();
+    if apart {
+        let figures = columns.map(Columns::names).unwrap_or_default();
+        sql.text("d.g AS g, d.c AS c, sum(d.c) OVER () AS t");
+        sql.text(figures).text(" FROM (SELECT ");
     }
-    sql.text(more).text(" FROM ");
+    sql.text("d.g AS g, count(*) AS c");
+    if apart {
+        sql.text(columns.map(Columns::named).unwrap_or_default());
+    } else {
+        sql.text(if total {
+            ", sum(count(*)) OVER () AS t"
+        } else {
+            ""
+        });
+        sql.text(more);
+    }
+    sql.text(" FROM ");
     rows.write(sql)?;
-    sql.text(" WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY ");
+    sql.text(" WHERE d.g IS NOT NULL GROUP BY d.g");
+    if apart {
+        sql.text(") AS ").text(DOCUMENT);
+    }
+    sql.text(" ORDER BY ");
     let (order, most) = match keys {
         Keys::Terms { size, order } => {
             let order = match order {
