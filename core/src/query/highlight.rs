@@ -508,7 +508,7 @@ mod tests {
             &best,
             &any("one five six"),
             &body,
-            &["<em>five</em> <em>six</em> seven eight"],
+            &["<em>five</em> <em>six</em> seven"],
         );
         check(&t.clone().size(3), &any("three"), &body, &["<em>thr</em>"]);
         // Without white space there is nothing to cut at but characters.
