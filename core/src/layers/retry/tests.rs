@@ -314,11 +314,17 @@ async fn stamps_are_read_from_the_document() {
         .build()
         .unwrap();
     let body = Body::parse(r#"{"meta":{"at":5},"now":6}"#).unwrap();
-    let write = Write::put(key("a"), body, Expected::Absent);
+    let write = Write::put(key("a"), body.clone(), Expected::Absent);
+    let kept = Write::put(key("b"), body, Expected::Absent).keep_stamps();
     fake.script(steps([REPLY_LOST]));
-    let receipt = store.save(SaveRequest::new(model, write)).await.unwrap();
+    let request = SaveRequest::new(model.clone(), write);
+    let receipt = store.save(request).await.unwrap();
     assert_eq!(receipt.stamps.created.unwrap().as_millis(), 5);
     assert_eq!(receipt.stamps.updated.unwrap().as_millis(), 6);
+    // Those that the write keeps are not the store's to tell.
+    fake.script(steps([REPLY_LOST]));
+    let receipt = store.save(SaveRequest::new(model, kept)).await.unwrap();
+    assert_eq!(receipt.stamps, crate::store::Stamps::default());
 }
 
 #[tokio::test(start_paused = true)]
