@@ -61,7 +61,7 @@ impl<S: Scanned> StoreScan<S> {
         let request = pages::first_page(request);
         let opened = links.open().await;
         let mut connection = opened.map_err(|f| f.told(Phase::Read, None))?;
-        let begun = S::begin(&mut connection, S::SNAPSHOT).await;
+        let begun = S::send_begin(&mut connection, S::SNAPSHOT).await;
         begun.map_err(|e| map(e, Phase::Read, Some(&request.model)))?;
         let page = search::find(&mut connection, &request).await;
         let page = page.map_err(|f| f.told(Phase::Read, Some(&request.model)))?;

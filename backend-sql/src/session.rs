@@ -40,11 +40,11 @@ pub(crate) enum Leaves {
 
 /// A server, as far as its transactions go.
 pub(crate) trait Engine: Server {
-    /// The statement that begins a transaction.
-    fn beginning(isolation: Isolation) -> Result<&'static str>;
+    /// The statements that begin a transaction.
+    fn begin(isolation: Isolation) -> Result<&'static str>;
 
-    /// Begins a transaction with this statement.
-    fn begin(
+    /// Sends statements that begin a transaction.
+    fn send_begin(
         connection: &mut Self::Connection,
         sql: &'static str,
     ) -> impl Future<Output = Result<(), Driver>> + Send;
@@ -107,9 +107,9 @@ impl<E: Engine> Sessions<E> {
         options: &BeginOptions,
         wait: Duration,
     ) -> Result<(Arc<Session<E>>, LevelId)> {
-        let sql = E::beginning(options.isolation)?;
+        let sql = E::begin(options.isolation)?;
         let mut lease = links.lease_within(wait).await?;
-        let begun = E::begin(lease.connection()?, sql).await;
+        let begun = E::send_begin(lease.connection()?, sql).await;
         begun.map_err(|e| map(e, Phase::Read, None))?;
         lease.uncount();
         let (levels, level) = Levels::new();

@@ -4,6 +4,7 @@
 //! parameters that such poolers do not know, and rolls back where a client goes away.
 
 #![allow(
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "tests end by panicking; outside of a test function the lints do not know one"

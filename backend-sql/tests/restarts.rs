@@ -1,6 +1,7 @@
 //! A server that is stopped at once and started again under writers.
 
 #![allow(
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "tests end by panicking; outside of a test function the lints do not know one"

@@ -1,8 +1,10 @@
 //! Stores that keep to a schema of their own.
 
 #![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
-    reason = "tests end by panicking; outside of a test function the lint does not know one"
+    reason = "tests end by panicking; outside of a test function the lints do not know one"
 )]
 
 #[allow(unreachable_pub, dead_code, reason = "shared by test programs")]

@@ -1,6 +1,7 @@
 //! TLS, by modes that are said, to a server with certificates of authorities that the test makes.
 
 #![allow(
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "tests end by panicking; outside of a test function the lints do not know one"

@@ -10,10 +10,14 @@
 
 pub(crate) mod at_once;
 
+use sqlx_core::query::query;
 use sqlx_core::raw_sql::raw_sql;
-use sqlx_mysql::MySqlConnection;
+use sqlx_core::sql_str::AssertSqlSafe;
+use sqlx_mysql::{MySql, MySqlConnection};
 use strongroom_core::error::Result;
+use strongroom_core::model::Timestamp;
 use strongroom_core::store::BulkItem;
+use strongroom_sql::mariadb::NOW;
 
 use crate::failure::{Failure, Phase, is_answer};
 use crate::outcomes::{Outcomes, all_undone, computes, fill, keyed, left, untold};
@@ -123,6 +127,9 @@ async fn together(
     atomic: bool,
 ) -> Result<Option<Outcomes>, Failure> {
     let mut slots = lock(connection, statements, items).await?;
+    if slots.want_time(&statements.model) {
+        slots.at(server_time(connection).await?);
+    }
     let to_read = slots.to_read(&statements.model);
     if !to_read.is_empty() {
         let found = load::load_many(connection, statements, &to_read).await?;
@@ -187,9 +194,16 @@ async fn lock<'i>(
         for found in lock.fetch_all(&mut *connection).await? {
             let (key, next) = row::key(&found, statements.model.is_routed())?;
             slots.found(&key, row::version(&found, next)?)?;
+            slots.at(row::time(&found, next + 1)?);
         }
     }
     Ok(slots)
+}
+
+/// The server's time, for documents that are all new.
+async fn server_time(connection: &mut MySqlConnection) -> Result<Timestamp, Failure> {
+    let asked = query::<MySql>(AssertSqlSafe(format!("SELECT {NOW}")));
+    row::time(&asked.fetch_one(connection).await?, 0)
 }
 
 /// Writes one item after another. A statement that the server refuses leaves nothing behind.

@@ -10,7 +10,8 @@ use sqlx_core::type_info::TypeInfo;
 use sqlx_core::value::ValueRef;
 use sqlx_mysql::{MySql, MySqlArguments, MySqlConnection, MySqlRow};
 use strongroom_core::error::{Error, Result};
-use strongroom_core::model::{Body, Key, RawDocument, Scalar, Version, WriteId};
+use strongroom_core::model::{Body, Key, RawDocument, Scalar, Timestamp, Version, WriteId};
+use strongroom_core::store::Stamps;
 use strongroom_sql::mariadb::{INFINITE, load_body, number_key, number_of_key};
 use strongroom_sql::{Dialect, MariaDb, Param, Statement};
 
@@ -126,6 +127,24 @@ pub(crate) fn aged_document(
         Ok(id) => document.with_write_id(WriteId::from_bytes(id)),
         Err(_) => document,
     })
+}
+
+/// The stamps in two columns of text.
+pub(crate) fn stamps(row: &MySqlRow, first: usize) -> Result<Stamps, Failure> {
+    let stamp = |column| -> Result<_, Failure> {
+        let text = bytes(row, column)?.and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let millis = text.and_then(|text| text.parse().ok());
+        Ok(millis.and_then(|millis| Timestamp::from_millis(millis).ok()))
+    };
+    Ok(Stamps {
+        created: stamp(first)?,
+        updated: stamp(first + 1)?,
+    })
+}
+
+/// The server's time in a column of milliseconds.
+pub(crate) fn time(row: &MySqlRow, column: usize) -> Result<Timestamp, Failure> {
+    Ok(Timestamp::from_millis(integer(row, column)?)?)
 }
 
 /// What a single value is.

@@ -41,7 +41,6 @@ impl Server for Connector {
     /// The server only marks a process that it is to end. It has done so, and rolled back, when it
     /// is no longer among the processes.
     async fn end(&self, abandoned: MySqlConnection, process: i64) -> Result<(), Failure> {
-        drop(abandoned);
         let mut connection = self.connect().await?;
         let kill = AssertSqlSafe(format!("KILL CONNECTION {process}"));
         match raw_sql(kill).execute(&mut connection).await {
@@ -56,6 +55,7 @@ impl Server for Connector {
                 "SELECT COUNT(*) FROM information_schema.processlist WHERE id = ?",
             );
             if there.bind(process).fetch_one(&mut connection).await? == 0 {
+                drop(abandoned);
                 return Ok(connection.close().await?);
             }
             if Instant::now() > deadline {

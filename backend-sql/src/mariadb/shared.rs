@@ -7,7 +7,7 @@ use sqlx_core::raw_sql::raw_sql;
 use sqlx_mysql::MySqlConnection;
 use strongroom_core::error::Result;
 use strongroom_core::model::{CollectionName, Model};
-use strongroom_core::store::Capabilities;
+use strongroom_core::store::{Capabilities, Stamping};
 use tokio::sync::Semaphore;
 
 use crate::failure::{Phase, map};
@@ -73,6 +73,7 @@ impl Shared {
         capabilities.matching_writes = true;
         capabilities.gains_by_coalescing = true;
         capabilities.durable = true;
+        capabilities.stamping = Stamping::Store;
         capabilities.max_body_bytes = capabilities
             .max_body_bytes
             .min(max_packet.saturating_sub(body::BESIDE));

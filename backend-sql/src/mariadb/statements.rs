@@ -7,12 +7,11 @@
 use std::sync::{Arc, OnceLock};
 
 use strongroom_core::model::{Key, Model};
+use strongroom_sql::mariadb::{NOW, stamped_anew, stamped_if_anew, stamped_over, stamps_of};
 use strongroom_sql::{Dialect, MariaDb};
 
 use super::row::{self, Query};
 
-/// The server's clock in milliseconds, at the moment.
-pub(crate) const NOW: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS INTEGER)";
 /// Holds where a document can be written once more.
 const HAS_NEXT: &str = "(d.version & 4294967295) < 4294967295";
 
@@ -26,7 +25,7 @@ pub(crate) const MOST_KEYS: usize = 16_384;
 pub(crate) struct Sized {
     texts: Vec<OnceLock<Arc<str>>>,
     before: String,
-    each: &'static str,
+    each: String,
     between: &'static str,
     behind: String,
 }
@@ -36,7 +35,7 @@ impl Sized {
     fn new(
         most: usize,
         before: String,
-        each: &'static str,
+        each: impl Into<String>,
         between: &'static str,
         behind: String,
     ) -> Self {
@@ -44,7 +43,7 @@ impl Sized {
         Self {
             texts: (0..sizes).map(|_| OnceLock::new()).collect(),
             before,
-            each,
+            each: each.into(),
             between,
             behind,
         }
@@ -59,7 +58,7 @@ impl Sized {
     pub(crate) fn text(&self, number: usize) -> Arc<str> {
         let size = Self::size(number);
         let make = || {
-            let parts = vec![self.each; size].join(self.between);
+            let parts = vec![self.each.as_str(); size].join(self.between);
             format!("{}{parts}{}", self.before, self.behind).into()
         };
         let place = usize::try_from(size.trailing_zeros()).unwrap_or(usize::MAX);
@@ -68,6 +67,21 @@ impl Sized {
             None => make(),
         }
     }
+}
+
+/// The statements that put a body and stamp it, and tell the stamps that it has then.
+#[derive(Debug)]
+pub(crate) struct Stamping {
+    /// Values as for the statement that does not stamp. Rows: stamps.
+    pub(crate) insert: Arc<str>,
+    /// Values as for the statement that does not stamp. There is no row where nothing was
+    /// written. Rows: version, stamps.
+    pub(crate) replace_exactly: Arc<str>,
+    /// As `replace_exactly`.
+    pub(crate) replace_present: Arc<str>,
+    /// As the statement that does not stamp, with 1 or 0 behind the body, which tells whether the
+    /// document is to be created. Rows: key, version, token, stamps. Not for every model.
+    pub(crate) write_many: Option<Sized>,
 }
 
 /// The statements of one collection. Values are bound in the order of the text: where it writes
@@ -81,7 +95,8 @@ pub(crate) struct Statements {
     pub(crate) max_packet: usize,
     /// Version, write id, age and body of one document.
     pub(crate) get: Arc<str>,
-    /// The same, of a document that nobody else writes until the transaction ends.
+    /// The same and the server's time, of a document that nobody else writes until the transaction
+    /// ends.
     pub(crate) get_locked: Arc<str>,
     /// The key, and then the columns of `get`, of many.
     pub(crate) get_many: Sized,
@@ -93,8 +108,8 @@ pub(crate) struct Statements {
     pub(crate) replace_present: Arc<str>,
     pub(crate) delete_exactly: Arc<str>,
     pub(crate) delete: Arc<str>,
-    /// Key and version of those of many that are there, which nobody else writes until the
-    /// transaction ends. They are locked in the order of their keys.
+    /// Key and version of those of many that are there, and the server's time. Nobody else writes
+    /// them until the transaction ends. They are locked in the order of their keys.
     pub(crate) lock_many: Sized,
     /// Guarded puts of documents that are all different: see [`super::bulk::at_once`]. Values of
     /// each: version, write id, token, body, key. Rows: key, version, token.
@@ -103,6 +118,8 @@ pub(crate) struct Statements {
     /// write id, 1 (or 0 for a repetition that changes nothing), body, key.
     pub(crate) overwrite_many: Sized,
     pub(crate) delete_many: Sized,
+    /// For models with stamps.
+    pub(crate) stamping: Option<Stamping>,
 }
 
 impl Statements {
@@ -152,9 +169,51 @@ impl Statements {
         let if_taken =
             |name: &str| format!("{name} = IF({t}.tok = VALUES(tok), VALUES({name}), {t}.{name})");
         let if_real = |name: &str| format!("{name} = IF(VALUES(tok), VALUES({name}), {t}.{name})");
+        let has_stamps = model.created().is_some() || model.updated().is_some();
+        let stamping = has_stamps.then(|| {
+            let told = stamps_of(&model, "body");
+            let over = stamped_over(&model, "VALUES(body)", &format!("{t}.body"));
+            let of_document = names.replace("id", "d.id").replace("routing", "d.routing");
+            let places = if routed { "?, ?" } else { "?" };
+            // Of an update the server tells nothing. So the document is inserted again, locked,
+            // where it is as expected, which replaces it.
+            let replace = |condition: &str| -> Arc<str> {
+                format!(
+                    "INSERT INTO {t} (write_id, body, {names}, version, written_at) \
+                     SELECT ?, ?, {of_document}, d.version, d.written_at FROM {t} AS d \
+                     WHERE {key} AND {condition} FOR UPDATE ON DUPLICATE KEY UPDATE \
+                     body = {over}, write_id = VALUES(write_id), written_at = {NOW}, \
+                     version = {t}.version + 1 RETURNING version, {told}"
+                )
+                .into()
+            };
+            let anew = stamped_anew(&model, "?");
+            let write_many = stamped_if_anew(&model, "?", "?").map(|body| {
+                let each = format!("(?, ?, {NOW}, ?, {body}, {places})");
+                let behind = format!(
+                    " ON DUPLICATE KEY UPDATE tok = IF({is_taken}, VALUES(tok), {t}.tok), \
+                     body = IF({t}.tok = VALUES(tok), {over}, {t}.body), {}, \
+                     written_at = IF({t}.tok = VALUES(tok), {NOW}, {t}.written_at), \
+                     version = {t}.version + ({t}.tok = VALUES(tok)) \
+                     RETURNING {names}, version, tok, {told}",
+                    if_taken("write_id"),
+                );
+                Sized::new(MOST, insert_many.clone(), each, ", ", behind)
+            });
+            Stamping {
+                insert: format!(
+                    "INSERT INTO {t} (written_at, version, write_id, body, {names}) \
+                     VALUES ({NOW}, ?, ?, {anew}, {places}) RETURNING {told}"
+                )
+                .into(),
+                replace_exactly: replace("d.version = ?"),
+                replace_present: replace(HAS_NEXT),
+                write_many,
+            }
+        });
         Self {
             get: format!("SELECT {seen} FROM {t} AS d WHERE {key}").into(),
-            get_locked: format!("SELECT {seen} FROM {t} AS d WHERE {key} FOR UPDATE").into(),
+            get_locked: format!("SELECT {seen}, {NOW} FROM {t} AS d WHERE {key} FOR UPDATE").into(),
             get_many: of_keys(
                 format!("SELECT {names}, {seen} FROM {t} AS d FORCE INDEX (PRIMARY)"),
                 String::new(),
@@ -178,7 +237,7 @@ impl Statements {
             delete_exactly: format!("DELETE d FROM {t} AS d WHERE {key} AND d.version = ?").into(),
             delete: format!("DELETE d FROM {t} AS d WHERE {key}").into(),
             lock_many: of_keys(
-                format!("SELECT {names}, d.version FROM {t} AS d FORCE INDEX (PRIMARY)"),
+                format!("SELECT {names}, d.version, {NOW} FROM {t} AS d FORCE INDEX (PRIMARY)"),
                 format!(" ORDER BY {names} FOR UPDATE"),
             ),
             write_many: Sized::new(
@@ -213,6 +272,7 @@ impl Statements {
             ),
             has_unique,
             max_packet,
+            stamping,
             model,
         }
     }

@@ -18,6 +18,7 @@ use strongroom_core::store::{
     MatchingRequest, Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search,
     ServerInfo, Store, Transact, Transaction,
 };
+use strongroom_sql::mariadb::NOW;
 
 use crate::failure::{Phase, is_answer, map};
 use crate::levels::{LevelId, cancelled};
@@ -33,11 +34,10 @@ use super::bulk::at_once;
 use super::error::{answered, ends_transaction, is_violation};
 use super::login::Connector;
 use super::shared::{Lease, Shared, Work};
-use super::statements::NOW;
 use super::{bulk, explain, load, schema, write};
 
 impl Engine for Connector {
-    fn beginning(isolation: Isolation) -> Result<&'static str> {
+    fn begin(isolation: Isolation) -> Result<&'static str> {
         Ok(match isolation {
             Isolation::Default => "START TRANSACTION; SAVEPOINT strongroom_begin",
             Isolation::Snapshot => {
@@ -52,7 +52,7 @@ impl Engine for Connector {
         })
     }
 
-    async fn begin(connection: &mut MySqlConnection, sql: &'static str) -> Result<(), Driver> {
+    async fn send_begin(connection: &mut MySqlConnection, sql: &'static str) -> Result<(), Driver> {
         Self::send(connection, sql).await
     }
 

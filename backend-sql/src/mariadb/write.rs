@@ -16,7 +16,7 @@ use super::bulk::at_once;
 use super::computed;
 use super::error::is_taken;
 use super::row;
-use super::statements::Statements;
+use super::statements::{Stamping, Statements};
 
 /// How often a write that lost a race, which told it nothing, is decided anew.
 const ATTEMPTS: usize = 32;
@@ -103,8 +103,13 @@ async fn put_once(
     put: &Body,
 ) -> Result<Option<Receipt>, Failure> {
     let key = &write.key;
-    let id = write.write_id.as_bytes().to_vec();
     let text = body::stored(put, statements.max_packet)?;
+    if let Some(stamping) = &statements.stamping
+        && write.sets_stamps(&statements.model)
+    {
+        return stamp_once(connection, stamping, write, &text).await;
+    }
+    let id = write.write_id.as_bytes().to_vec();
     match write.expected {
         Expected::Absent => {
             let version = Version::created();
@@ -162,6 +167,57 @@ async fn put_once(
     }
 }
 
+/// Puts a document with stamps by the server's clock.
+async fn stamp_once(
+    connection: &mut MySqlConnection,
+    stamping: &Stamping,
+    write: &Write,
+    text: &str,
+) -> Result<Option<Receipt>, Failure> {
+    let key = &write.key;
+    let id = write.write_id.as_bytes().to_vec();
+    let replace = match write.expected {
+        Expected::Absent => None,
+        Expected::Any | Expected::Present => Some((&stamping.replace_present, None)),
+        Expected::Exactly(version) => {
+            version.next()?;
+            let Some(counter) = version.counter() else {
+                return Ok(None);
+            };
+            Some((&stamping.replace_exactly, Some(counter)))
+        }
+    };
+    if let Some((sql, counter)) = replace {
+        let replace = row::statement(sql).bind(id.clone()).bind(text.to_owned());
+        let mut replace = Statements::bind_key(replace, key);
+        if let Some(counter) = counter {
+            replace = replace.bind(counter);
+        }
+        if let Some(found) = row::first(replace, connection).await? {
+            let receipt = Receipt::written(Effect::Replaced, row::version(&found, 0)?);
+            return Ok(Some(receipt.with_stamps(row::stamps(&found, 1)?)));
+        }
+    }
+    if !matches!(write.expected, Expected::Absent | Expected::Any) {
+        return Ok(None);
+    }
+    let version = Version::created();
+    let insert = row::statement(&stamping.insert)
+        .bind(version.counter())
+        .bind(id)
+        .bind(text.to_owned());
+    match row::first(Statements::bind_key(insert, key), connection).await {
+        Err(Failure::Engine(error)) if is_taken(&error) => Ok(None),
+        found => match found? {
+            Some(found) => {
+                let receipt = Receipt::written(Effect::Created, version);
+                Ok(Some(receipt.with_stamps(row::stamps(&found, 0)?)))
+            }
+            None => Ok(None),
+        },
+    }
+}
+
 /// Reads and locks the document, and replaces what was read.
 async fn patch_once(
     connection: &mut MySqlConnection,
@@ -178,11 +234,13 @@ async fn patch_once(
         write.expected.decide(intent, key, None)?;
         return Err(Error::not_found(key.clone()).into());
     };
+    let now = row::time(&found, 4)?;
     let found = row::aged_document(&found, 0, key.clone())?;
     write.expected.decide(intent, key, Some(found.version))?;
     let patched = patch.apply(&found.body)?;
     let (patched, made): (Body, Made) =
         computed::onto(connection, statements, write, patched).await?;
+    let (patched, stamps) = write.stamp(&statements.model, patched, Some(&found.body), now)?;
     let next = found.version.next()?;
     let text = body::stored(&patched, statements.max_packet)?;
     let replace = row::statement(&statements.replace_exactly)
@@ -190,7 +248,8 @@ async fn patch_once(
         .bind(text.into_owned());
     let replace = Statements::bind_key(replace, key).bind(found.version.counter());
     let done = send(replace, connection).await?;
-    Ok(done.map(|_| Receipt::written(Effect::Patched, next).with_made(made)))
+    let receipt = Receipt::written(Effect::Patched, next).with_made(made);
+    Ok(done.map(|_| receipt.with_stamps(stamps)))
 }
 
 async fn delete_once(

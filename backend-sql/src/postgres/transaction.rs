@@ -35,7 +35,7 @@ use super::shared::{Lease, Shared, Work};
 use super::{bulk, explain, load, schema, write};
 
 impl Engine for Connector {
-    fn beginning(isolation: Isolation) -> Result<&'static str> {
+    fn begin(isolation: Isolation) -> Result<&'static str> {
         Ok(match isolation {
             Isolation::Default => "BEGIN",
             Isolation::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ",
@@ -44,7 +44,7 @@ impl Engine for Connector {
         })
     }
 
-    async fn begin(connection: &mut Connection, sql: &'static str) -> Result<(), Driver> {
+    async fn send_begin(connection: &mut Connection, sql: &'static str) -> Result<(), Driver> {
         connection.begin(sql, "").await
     }
 

@@ -37,7 +37,9 @@ impl OwnServer {
         connection.close().await.unwrap();
         // The server wrote down how it was started: first of all, by which program.
         let started = std::fs::read_to_string(data.join("postmaster.opts"));
-        let started = started.expect("the server that the tests are given runs on this machine");
+        let started = started.unwrap_or_else(|error| {
+            panic!("the server that the tests are given does not run on this machine: {error}")
+        });
         let program = PathBuf::from(started.split(' ').next().unwrap());
         let owner = std::fs::metadata(&data).unwrap();
         let server = Self {

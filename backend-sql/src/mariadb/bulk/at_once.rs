@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use sqlx_mysql::{MySqlConnection, MySqlRow};
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{Expected, Key, Model, Version, WriteId};
-use strongroom_core::store::{Action, BulkItem, Effect, Intent, Receipt, Write};
+use strongroom_core::store::{Action, BulkItem, Effect, Intent, Receipt, Stamps, Write};
 
 use crate::failure::Failure;
 use crate::outcomes::{self, Told, about, not_written, written};
@@ -32,10 +32,18 @@ pub(crate) const MOST: usize = statements::MOST;
 const ABSENT: i64 = -1;
 
 /// The places of the items in the order of their keys; `None` where the statement does not do: it
-/// deletes nothing, and it goes by any key that is unique.
+/// deletes nothing, it goes by any key that is unique, and what it stamps with the times of creation
+/// and of change it knows beforehand to be there or not.
 pub(crate) fn order(model: &Model, items: &[BulkItem]) -> Option<Vec<usize>> {
     let puts = |item: &BulkItem| matches!(item, BulkItem::Write(write) if matches!(write.action, Action::Put(_)));
     if model.fields().any(|field| field.unique) || !items.iter().all(puts) {
+        return None;
+    }
+    let stamped =
+        |item: &BulkItem| matches!(item, BulkItem::Write(write) if write.sets_stamps(model));
+    let has_both = model.created().is_some() && model.updated().is_some();
+    let is_known = |item: &BulkItem| has_both && item.expected() != Expected::Any;
+    if !items.iter().all(|item| !stamped(item) || is_known(item)) {
         return None;
     }
     outcomes::order(model, items)
@@ -124,11 +132,12 @@ impl<'i> Sent<'i> {
             return Ok(not_written(self.write, None));
         }
         let version = Version::from_counter(found.version)?;
-        Ok(Some(Ok(match self.write.expected {
+        let receipt = match self.write.expected {
             Expected::Any => written(version),
             Expected::Absent => Receipt::written(Effect::Created, version),
             _ => Receipt::written(Effect::Replaced, version),
-        })))
+        };
+        Ok(Some(Ok(receipt.with_stamps(found.stamps))))
     }
 }
 
@@ -136,27 +145,39 @@ impl<'i> Sent<'i> {
 struct Found {
     version: i64,
     ours: bool,
+    stamps: Stamps,
 }
 
-/// Sends the statement for these documents, which are in the order of their keys.
+/// Sends the statement for these documents, which are in the order of their keys; the one that
+/// stamps them, if it is given.
 async fn send<'i>(
     connection: &mut MySqlConnection,
     statements: &Statements,
+    stamping: Option<&Sized>,
     sent: impl ExactSizeIterator<Item = &'i Row<'i>> + Clone,
 ) -> Result<Vec<Found>, Failure> {
     let (ours, padding) = (token(), token());
     let number = sent.len();
-    let mut query = row::statement(&statements.write_many.text(number));
+    let sized = stamping.unwrap_or(&statements.write_many);
+    let mut query = row::statement(&sized.text(number));
     let mut last = None;
     for one in sent.clone() {
         let tok = if one.whatever { -ours } else { ours };
-        query = bind(query, one.version, one.write_id, tok, &one.body, one.key);
+        query = bind_body(query, one.version, one.write_id, tok, &one.body);
+        if stamping.is_some() {
+            query = query.bind(!one.whatever && one.version > 0);
+        }
+        query = Statements::bind_key(query, one.key);
         last = Some(one);
     }
     if let Some(last) = last {
         // The last document again, which is there by then, at a version that it does not have.
         for _ in number..Sized::size(number) {
-            query = bind(query, i64::MAX, last.write_id, padding, PADDING, last.key);
+            query = bind_body(query, i64::MAX, last.write_id, padding, PADDING);
+            if stamping.is_some() {
+                query = query.bind(false);
+            }
+            query = Statements::bind_key(query, last.key);
         }
     }
     let rows = query.fetch_all(connection).await?;
@@ -166,7 +187,11 @@ async fn send<'i>(
         if !row::is_of(row, one.key)? {
             return Err(Error::internal("a document came that was not asked for").into());
         }
-        found.push(of(row, version, ours)?);
+        let mut one = of(row, version, ours)?;
+        if stamping.is_some() {
+            one.stamps = row::stamps(row, version + 2)?;
+        }
+        found.push(one);
     }
     if found.len() < number {
         return Err(Error::internal("a document did not come that was written").into());
@@ -179,6 +204,7 @@ fn of(row: &MySqlRow, version: usize, ours: i64) -> Result<Found, Failure> {
     Ok(Found {
         version: row::integer(row, version)?,
         ours: tok == ours || tok == -ours,
+        stamps: Stamps::default(),
     })
 }
 
@@ -191,12 +217,15 @@ pub(super) fn bind<'q>(
     body: &str,
     key: &Key,
 ) -> Query<'q> {
-    let query = query
+    Statements::bind_key(bind_body(query, version, id, tok, body), key)
+}
+
+fn bind_body<'q>(query: Query<'q>, version: i64, id: &WriteId, tok: i64, body: &str) -> Query<'q> {
+    query
         .bind(version)
         .bind(id.as_bytes().to_vec())
         .bind(tok)
-        .bind(body.to_owned());
-    Statements::bind_key(query, key)
+        .bind(body.to_owned())
 }
 
 /// Cuts a list into parts that one statement takes.
@@ -230,7 +259,7 @@ pub(crate) async fn upsert(
         whatever: true,
         body: Cow::Borrowed(body),
     };
-    let found = send(connection, statements, std::iter::once(&row)).await?;
+    let found = send(connection, statements, None, std::iter::once(&row)).await?;
     match found.first() {
         Some(found) if found.ours => Ok(Some(written(Version::from_counter(found.version)?))),
         _ => Ok(None),
@@ -254,7 +283,7 @@ pub(super) async fn create(
         });
     }
     for part in parts(&rows, statements.max_packet, |row| row.body.len()) {
-        let found = send(connection, statements, part.iter()).await?;
+        let found = send(connection, statements, None, part.iter()).await?;
         if found.iter().any(|found| !found.ours) {
             return Ok(false);
         }
@@ -286,8 +315,15 @@ pub(crate) async fn write(
             Err(error) => *outcome = Some(Err(about(error, &statements.model, item))),
         }
     }
+    // Either all items are stamped, or none is.
+    let is_stamped = sent
+        .first()
+        .is_some_and(|s| s.write.sets_stamps(&statements.model));
+    let stamping = statements.stamping.as_ref().filter(|_| is_stamped);
+    let stamping = stamping.and_then(|stamping| stamping.write_many.as_ref());
     for part in parts(&sent, statements.max_packet, |item| item.row.body.len()) {
-        let found = match send(connection, statements, part.iter().map(|sent| &sent.row)).await {
+        let rows = part.iter().map(|sent| &sent.row);
+        let found = match send(connection, statements, stamping, rows).await {
             // The statement has left nothing behind.
             Err(Failure::Engine(error)) if is_of_an_item(&error) => continue,
             found => found?,
