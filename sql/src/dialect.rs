@@ -135,8 +135,9 @@ pub trait Dialect: Debug + Send + Sync {
     }
 
     /// Whether an index is read in its order only where `NULL` comes first ascending, and last
-    /// descending. Then pages in the order of an indexed field whose missing values come at the
-    /// other end are made of two: those with a value, and those without one.
+    /// descending, and where all keys of the order go its way. Then pages in the order of an
+    /// indexed field are made of two where needed, those with a value and those without one, and
+    /// descending ones are looked up by the values that come first.
     fn null_is_least(&self) -> bool {
         false
     }
