@@ -19,6 +19,7 @@ const SCHEMES: &[(&str, Option<&str>)] = &[
     ("memory:", None),
     ("sqlite:", Some("sqlite")),
     ("postgres:", Some("postgres")),
+    ("mariadb:", Some("mariadb")),
     ("elasticsearch:", Some("es")),
     ("opensearch:", Some("es")),
 ];
@@ -31,13 +32,15 @@ const SCHEMES: &[(&str, Option<&str>)] = &[
 /// | `sqlite://app.db`, `sqlite:///var/lib/app.db` | a file of SQLite, relative or absolute | `sqlite` |
 /// | `sqlite::memory:` | SQLite in memory | `sqlite` |
 /// | `postgres://user:password@host:port/database` | a database of PostgreSQL | `postgres` |
+/// | `mariadb://user:password@host:port/database` | a database of MariaDB | `mariadb` |
 /// | `elasticsearch://user:password@host:9200` | a cluster of Elasticsearch | `es` |
 /// | `opensearch://user:password@host:9200` | a cluster of OpenSearch | `es` |
 /// | `elasticsearch+https://…`, `opensearch+https://…` | the same by TLS | `es` |
 /// | `elasticsearch+cloud://user:password@CLOUD_ID` | a deployment of Elastic Cloud, by TLS | `es` |
 ///
 /// A URL of PostgreSQL takes the parameters that its own programs take, `sslmode` among them; the
-/// store's documentation says how it is read. `postgresql:` is the same. No error tells the URL.
+/// store's documentation says how it is read. `postgresql:` is the same. A URL of MariaDB takes
+/// `ssl-mode`, `ssl-ca`, `ssl-cert`, `ssl-key` and `socket`. No error tells such a URL.
 ///
 /// In a path `%20` and its like stand for the byte that they name, so that a path may hold `?`,
 /// `#` and `%`. A URL of SQLite takes these parameters, joined by `&` after a `?`:
@@ -131,6 +134,16 @@ async fn open_store(url: &str) -> Result<Arc<dyn Store>> {
         #[cfg(not(feature = "postgres"))]
         "postgres" | "postgresql" => Err(config(
             "scheme postgres: is not built in: switch on the feature `postgres` of strongroom",
+        )),
+        #[cfg(feature = "mariadb")]
+        "mariadb" => {
+            let options = strongroom_sqlx::MariaDbOptions::from_url(url)?;
+            let store = strongroom_sqlx::MariaDbStore::connect(options).await?;
+            Ok(Arc::new(store))
+        }
+        #[cfg(not(feature = "mariadb"))]
+        "mariadb" => Err(config(
+            "scheme mariadb: is not built in: switch on the feature `mariadb` of strongroom",
         )),
         #[cfg(feature = "es")]
         "elasticsearch"

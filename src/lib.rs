@@ -67,6 +67,7 @@
 //!
 //! - `sqlite` (default): the embedded engine, `sqlite://` in [`connect`].
 //! - `postgres`: PostgreSQL, `postgres://` in [`connect`].
+//! - `mariadb`: MariaDB, `mariadb://` in [`connect`].
 //! - `es`: Elasticsearch and OpenSearch, `elasticsearch://` and `opensearch://` in [`connect`].
 //! - `derive` (default): `#[derive(Document)]` and `#[derive(Object)]`.
 //! - `transfer` (default): [`handle::transfer`], import and export of JSON lines, copies between
@@ -103,6 +104,8 @@ pub use strongroom_es as es;
 #[cfg(feature = "sqlite")]
 pub use strongroom_sqlite as sqlite;
 
+#[cfg(feature = "mariadb")]
+pub use strongroom_sqlx as mariadb;
 #[cfg(feature = "postgres")]
 pub use strongroom_sqlx as postgres;
 

@@ -1,14 +1,46 @@
-//! PostgreSQL for Strongroom: [`PostgresStore`].
+//! SQL servers for Strongroom: PostgreSQL (`PostgresStore`) and MariaDB (`MariaDbStore`).
 //!
 //! A store holds a pool of bare connections. A call takes one, sends as few statements as its
 //! answer needs, and gives it back only when it knows that the connection is idle; all others are
 //! thrown away and ended at the server.
 //!
-//! Modules, in reading order: `options`, `store`, `pool`, `statements`, `write`, `bulk`, `load`,
-//! `search`, `schema`, `transaction`, `scan`, `error`; `body` and `row` translate.
+//! Each server has a folder: `options` and `login`, `store`, `statements`, `write`, `bulk`, `load`,
+//! `schema`, `transaction`, in reading order. What does not depend on the server is
+//! beside the folders:
+//!
+//! - `pool`: the connections, and the end of those that were abandoned.
+//! - `family`: the trait family, for stores and transactions alike.
+//! - `session`, `transaction`: a transaction with its connection, and what a user holds of it.
+//! - `levels`: the stack of a transaction and its savepoints.
+//! - `outcomes`, `slots`: what bulks come to, item by item and document by document.
+//! - `ask`: questions and the rows that answer them; `search`, `aggregate`, `group`, `matching`: what
+//!   is asked.
+//! - `scan`, `pages`: scans outside of transactions, and where a scan stands.
+//! - `failure`, `work`: why a call fails, and what it needs around it.
 
+mod aggregate;
+mod ask;
+mod failure;
+mod family;
+mod group;
+mod levels;
+mod matching;
+mod outcomes;
+mod pages;
+mod pool;
+mod scan;
+mod search;
+mod session;
+mod slots;
+mod transaction;
+mod work;
+
+#[cfg(feature = "mariadb")]
+mod mariadb;
 #[cfg(feature = "postgres")]
 mod postgres;
 
+#[cfg(feature = "mariadb")]
+pub use mariadb::{MariaDbLogin, MariaDbOptions, MariaDbStore};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresLogin, PostgresOptions, PostgresStore};

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use strongroom_core::error::Result;
-use strongroom_core::model::{FieldDeclaration, FieldPath, Model, Scalar};
+use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
 use strongroom_core::query::{Call, DateInterval, MissingValues, Order, TextQuery};
 
 use crate::param::{Param, Writer};
@@ -18,7 +18,7 @@ pub struct Leaves {
     /// A `FROM` item that has one row for each value that fits the field's kind, or each object. It
     /// may stand beside the document's row, and in a subquery that reads it.
     pub from: String,
-    /// The value in such a row.
+    /// The value in such a row; `NULL` in a row that does not count.
     pub value: String,
 }
 
@@ -37,6 +37,11 @@ pub trait Dialect: Debug + Send + Sync {
 
     /// Most values of one statement.
     fn max_params(&self) -> usize;
+
+    /// What is bound where the values of a field of this kind are compared with `value`.
+    fn comparand(&self, _kind: Kind, value: &Scalar) -> Param {
+        Param::from(value)
+    }
 
     /// The value of a field that holds at most one, `NULL` where there is none.
     fn value(&self, field: &FieldDeclaration) -> String;
@@ -83,21 +88,32 @@ pub trait Dialect: Debug + Send + Sync {
     fn call(&self, sql: &mut Writer<'_>, model: &Model, call: &Call, equals: &Scalar)
     -> Result<()>;
 
-    /// The objects of a nested field.
+    /// The objects of a nested field, without others.
     fn objects(&self, field: &FieldDeclaration) -> Leaves;
+
+    /// The objects of a nested field in the place of the document: a `FROM` item under the alias
+    /// [`DOCUMENT`], with a column `body`, within a subquery that reads the document around it.
+    fn objects_as_documents(&self, field: &FieldDeclaration) -> String {
+        let objects = self.objects(field);
+        format!(
+            "(SELECT {} AS body FROM {}) AS {DOCUMENT}",
+            objects.value, objects.from
+        )
+    }
 
     /// What ends a subquery so that its columns are computed once for each row, however often
     /// they are read outside of it; empty where the database does so anyway.
     fn fence(&self) -> &'static str;
 
-    /// The sum of numbers, as a 64-bit float; 0 where there is none. It does not fail where it
-    /// leaves the range of a type.
-    fn sum(&self, value: &str) -> String;
+    /// The sum of the values of fields of this kind, which holds numbers, as a 64-bit float; 0
+    /// where there is none. It does not fail where it leaves the range of a type.
+    fn sum(&self, kind: Kind, value: &str) -> String;
 
-    /// Writes where the bucket of a histogram begins that a number falls into, as
+    /// Writes where the bucket of a histogram begins that a value of a field of this kind falls
+    /// into, as
     /// [`Aggregation::bucket_begin`](strongroom_core::query::Aggregation::bucket_begin) says;
     /// `NULL` for `NULL`.
-    fn histogram(&self, sql: &mut Writer<'_>, value: &str, interval: f64, offset: f64);
+    fn histogram(&self, sql: &mut Writer<'_>, kind: Kind, value: &str, interval: f64, offset: f64);
 
     /// Writes where the bucket of a date histogram begins that a whole number falls into, as
     /// [`DateInterval::floor`] says; `NULL` if it falls into none.
@@ -111,6 +127,13 @@ pub trait Dialect: Debug + Send + Sync {
         value: &str,
         interval: DateInterval,
     ) -> Result<()>;
+
+    /// Whether an index is read in its order only where `NULL` comes first ascending, and last
+    /// descending. Then pages in the order of an indexed field whose missing values come at the
+    /// other end are made of two: those with a value, and those without one.
+    fn null_is_least(&self) -> bool {
+        false
+    }
 
     /// One term of `ORDER BY`. `missing` is `None` for what cannot be `NULL`.
     fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String {
@@ -166,6 +189,30 @@ fn without_case(path: &FieldPath) -> String {
         name.push(c);
     }
     name
+}
+
+/// Whether the field has an order that an index can keep.
+pub(crate) fn is_ordered(field: &FieldDeclaration) -> bool {
+    field.kind.is_comparable() && !field.many
+}
+
+/// Whether the field is a column of its own, where fields with an index are.
+pub(crate) fn has_column(field: &FieldDeclaration) -> bool {
+    is_ordered(field) && (field.indexed || field.unique)
+}
+
+/// The beginning of `shown`, and a number made of the whole of `name`, of at most so many bytes.
+pub(crate) fn with_digest(shown: &str, name: &str, most: usize) -> String {
+    // FNV-1a: names have to be told apart, not kept secret, and alike for ever.
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let mut end = shown.len().min(most.saturating_sub(17));
+    while !shown.is_char_boundary(end) {
+        end -= 1;
+    }
+    let kept = shown.get(..end).unwrap_or_default();
+    format!("{kept}~{hash:016x}")
 }
 
 /// The path of the field whose column has this name, if it is the name of one.

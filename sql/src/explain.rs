@@ -49,6 +49,7 @@ fn value(param: &Param) -> Scalar {
         Param::Integer(i) => Scalar::Integer(*i),
         Param::Float(x) => Scalar::Float(*x),
         Param::Text(text) => Scalar::Text(text.clone()),
+        Param::Number(number) => number.clone(),
         Param::WriteId(id) => Scalar::from(id.to_string()),
     }
 }

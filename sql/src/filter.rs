@@ -7,7 +7,7 @@
 use std::ops::Bound;
 
 use strongroom_core::error::{Error, Result};
-use strongroom_core::model::{FieldDeclaration, FieldPath, Model, Scalar};
+use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
 use strongroom_core::query::{Filter, Native, TextQuery, Wildcard};
 
 use crate::dialect::DOCUMENT;
@@ -58,7 +58,7 @@ pub fn filter(sql: &mut Writer<'_>, model: &Model, node: &Filter) -> Result<()> 
         Filter::Ids(ids) => {
             sql.text(DOCUMENT).text(".id");
             let ids: Vec<_> = ids.iter().map(|id| Scalar::from(id.as_str())).collect();
-            one_of(sql, &ids);
+            one_of(sql, Kind::Keyword, &ids);
         }
         Filter::Nested { field, filter } => nested(sql, model, field, filter)?,
         Filter::Call { call, equals } => sql.dialect().call(sql, model, call, equals)?,
@@ -101,13 +101,11 @@ fn calls_function(node: &Filter) -> bool {
 
 /// The objects take the place of the document: under the same alias, each as a body of its own.
 fn nested(sql: &mut Writer<'_>, model: &Model, field: &FieldPath, inner: &Filter) -> Result<()> {
-    let objects = sql.dialect().objects(model.require(field)?);
+    let objects = sql.dialect().objects_as_documents(model.require(field)?);
     let of_objects = model.of_nested(field)?;
     let inner = inner.relative_to(field)?;
-    sql.text("EXISTS (SELECT 1 FROM (SELECT ")
-        .text(objects.value);
-    sql.text(" AS body FROM ").text(objects.from);
-    sql.text(") AS ").text(DOCUMENT).text(" WHERE ");
+    sql.text("EXISTS (SELECT 1 FROM ").text(objects);
+    sql.text(" WHERE ");
     filter(sql, &of_objects, &inner)?;
     sql.text(")");
     Ok(())
@@ -197,20 +195,21 @@ impl Test<'_> {
         Self::Between(lower, Bound::Unbounded)
     }
 
-    fn write(&self, sql: &mut Writer<'_>, value: &str) {
+    /// Writes the test of a value of a field of this kind.
+    fn write(&self, sql: &mut Writer<'_>, kind: Kind, value: &str) {
         match self {
             Self::Equal(wanted) => {
-                sql.text(value).text(" = ").bind(*wanted);
+                sql.text(value).text(" = ").comparand(kind, wanted);
             }
             Self::OneOf(wanted) => {
                 sql.text(value);
-                one_of(sql, wanted);
+                one_of(sql, kind, wanted);
             }
             Self::Matches(wildcard, pattern) => {
                 // What the pattern begins with can be looked up in an index.
                 sql.text("(");
                 if !wildcard.prefix().is_empty() {
-                    Self::between_prefix(wildcard.prefix()).write(sql, value);
+                    Self::between_prefix(wildcard.prefix()).write(sql, kind, value);
                     sql.text(" AND ");
                 }
                 sql.dialect().wildcard(sql, value, pattern);
@@ -229,12 +228,13 @@ impl Test<'_> {
                 };
                 match (lower, upper) {
                     (Some(lower), Some(upper)) => {
-                        sql.text("(").text(value).text(lower.0).bind(lower.1);
-                        sql.text(" AND ").text(value).text(upper.0).bind(upper.1);
-                        sql.text(")");
+                        sql.text("(").text(value).text(lower.0);
+                        sql.comparand(kind, lower.1);
+                        sql.text(" AND ").text(value).text(upper.0);
+                        sql.comparand(kind, upper.1).text(")");
                     }
                     (Some((operator, bound)), None) | (None, Some((operator, bound))) => {
-                        sql.text(value).text(operator).bind(bound);
+                        sql.text(value).text(operator).comparand(kind, bound);
                     }
                     (None, None) => {
                         sql.text(value).text(" IS NOT NULL");
@@ -245,13 +245,13 @@ impl Test<'_> {
     }
 }
 
-fn one_of(sql: &mut Writer<'_>, wanted: &[Scalar]) {
+fn one_of(sql: &mut Writer<'_>, kind: Kind, wanted: &[Scalar]) {
     sql.text(" IN (");
     for (at, wanted) in wanted.iter().enumerate() {
         if at > 0 {
             sql.text(", ");
         }
-        sql.bind(wanted);
+        sql.comparand(kind, wanted);
     }
     sql.text(")");
 }
@@ -261,10 +261,10 @@ fn compare(sql: &mut Writer<'_>, field: &FieldDeclaration, test: &Test<'_>) {
         let leaves = sql.dialect().leaves(field);
         sql.text("EXISTS (SELECT 1 FROM ").text(&leaves.from);
         sql.text(" WHERE ");
-        test.write(sql, &leaves.value);
+        test.write(sql, field.kind, &leaves.value);
         sql.text(")");
     } else {
         let value = sql.dialect().value(field);
-        test.write(sql, &value);
+        test.write(sql, field.kind, &value);
     }
 }

@@ -11,7 +11,7 @@ use strongroom_core::store::{GroupRequest, Ranking};
 
 use crate::dialect::Dialect;
 use crate::page::{column, from_where, order_by, sort_keys};
-use crate::param::{Param, Statement, Writer};
+use crate::param::{Statement, Writer};
 
 /// Compiles groups.
 ///
@@ -111,7 +111,7 @@ fn grouped(
                 by.kind.as_str()
             )));
         }
-        Some(after) => sql.text(" > ").bind(Param::from(after)),
+        Some(after) => sql.text(" > ").comparand(by.kind, after),
         None => sql.text(" IS NOT NULL"),
     };
     Ok(())

@@ -16,18 +16,23 @@
 //! - [`explain`]: what a question comes to, for its explanation.
 //! - [`sqlite`]: the dialect of SQLite, with its tables.
 //! - [`postgres`]: the dialect of PostgreSQL, with its tables.
+//! - [`mariadb`]: the dialect of MariaDB, with its tables.
+//! - `dates`, `pattern`: what several dialects write alike.
 //!
 //! Invariants: a value never becomes part of the text; an identifier is always quoted by the
 //! dialect; nesting of the text grows with the logarithm of a list's length, because databases
 //! limit the depth of expressions.
 
 pub mod aggregate;
+mod dates;
 pub mod dialect;
 pub mod explain;
 pub mod filter;
 pub mod group;
+pub mod mariadb;
 pub mod page;
 pub mod param;
+mod pattern;
 pub mod postgres;
 pub mod scan;
 pub mod sqlite;
@@ -36,6 +41,7 @@ pub use aggregate::aggregate;
 pub use dialect::{Dialect, Leaves};
 pub use explain::asked;
 pub use group::group;
+pub use mariadb::MariaDb;
 pub use page::{count, find};
 pub use param::{Param, Statement, Writer};
 pub use postgres::Postgres;

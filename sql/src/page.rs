@@ -34,9 +34,8 @@ pub fn find(dialect: &dyn Dialect, request: &FindRequest) -> Result<Statement> {
     if request.start.is_backward() {
         keys.iter_mut().for_each(SortKey::reverse);
     }
-    let mut sql = Writer::new(dialect);
-    match request.start.cursor() {
-        None => rows(&mut sql, request, &keys)?,
+    let values = match request.start.cursor() {
+        None => None,
         Some(cursor) => {
             let position = cursor.position(
                 model.name(),
@@ -44,20 +43,35 @@ pub fn find(dialect: &dyn Dialect, request: &FindRequest) -> Result<Statement> {
                 &request.sort,
                 request.routing.as_ref(),
             )?;
-            let values = values(model, &keys, position)?;
-            match ranges(&keys, &values) {
-                (range, None) => behind(&mut sql, request, &keys, &values, range)?,
-                (range, Some(next)) => {
-                    sql.text("SELECT d.* FROM (");
-                    behind(&mut sql, request, &keys, &values, range)?;
-                    sql.text(" UNION ALL ");
-                    behind(&mut sql, request, &keys, &values, next)?;
-                    sql.text(") AS ").text(DOCUMENT);
-                }
-            }
+            Some(values(dialect, model, &keys, position)?)
+        }
+    };
+    let page = PageQuery {
+        request,
+        keys: &keys,
+        values: values.as_deref().unwrap_or_default(),
+        apart: dialect.null_is_least() && keys.first().is_some_and(|key| key.indexed),
+    };
+    let mut sql = Writer::new(dialect);
+    let ranges = match &values {
+        None if page.apart => ranges_from_the_beginning(&keys),
+        None => (Range::Anywhere, None),
+        Some(values) => ranges(&keys, values),
+    };
+    match ranges {
+        (range, None) => {
+            page.range(&mut sql, range)?;
+            page.order_by(&mut sql, range);
+        }
+        (range, Some(next)) => {
+            sql.text("SELECT d.* FROM (");
+            page.part(&mut sql, range)?;
+            sql.text(" UNION ALL ");
+            page.part(&mut sql, next)?;
+            sql.text(") AS ").text(DOCUMENT);
+            order_by(&mut sql, &keys);
         }
     }
-    order_by(&mut sql, &keys);
     sql.limit(request.limit.saturating_add(1));
     if request.offset > 0 {
         let offset = i64::try_from(request.offset).unwrap_or(i64::MAX);
@@ -234,7 +248,7 @@ pub(crate) fn order_by(sql: &mut Writer<'_>, keys: &[SortKey]) {
 }
 
 /// Rows behind a position, in one stretch of the first key's order.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Range {
     /// All of them, wherever they are in it.
     Anywhere,
@@ -261,52 +275,100 @@ fn ranges(keys: &[SortKey], values: &[Option<Param>]) -> (Range, Option<Range>) 
     }
 }
 
-/// Writes the query of the rows behind the position that lie in a range.
-fn behind(
-    sql: &mut Writer<'_>,
-    request: &FindRequest,
-    keys: &[SortKey],
-    values: &[Option<Param>],
-    range: Range,
-) -> Result<()> {
-    rows(sql, request, keys)?;
-    sql.text(" AND ");
-    let (Some((key, rest)), Some((value, values_of_rest))) =
-        (keys.split_first(), values.split_first())
-    else {
-        return Err(Error::internal("a page has no order"));
+/// The ranges of the first key's index, in order, where the index is read in its order only with
+/// `NULL` as the least.
+fn ranges_from_the_beginning(keys: &[SortKey]) -> (Range, Option<Range>) {
+    let Some(key) = keys.first() else {
+        return (Range::Anywhere, None);
     };
-    match (range, value) {
-        (Range::FromValue, Some(value)) => {
-            let operator = match key.order {
-                Order::Ascending => " >= ",
-                Order::Descending => " <= ",
-            };
-            sql.text(&key.expression).text(operator).bind(value.clone());
-            sql.text(" AND ");
-            let mut keys = keys.to_vec();
-            if let Some(key) = keys.first_mut() {
-                key.missing = None;
-            }
-            after(sql, &keys, values);
-        }
-        (Range::LevelMissing, _) => {
-            sql.text(&key.expression).text(" IS NULL AND ");
-            after(sql, rest, values_of_rest);
-        }
-        (Range::Present, _) => {
-            sql.text(&key.expression).text(" IS NOT NULL");
-        }
-        (Range::Missing, _) => {
-            sql.text(&key.expression).text(" IS NULL");
-        }
-        _ => after(sql, keys, values),
+    match (key.order, key.missing) {
+        (Order::Ascending, Some(MissingValues::Last)) => (Range::Present, Some(Range::Missing)),
+        (Order::Descending, Some(MissingValues::First)) => (Range::Missing, Some(Range::Present)),
+        _ => (Range::Anywhere, None),
     }
-    Ok(())
+}
+
+/// A page under construction.
+struct PageQuery<'p> {
+    request: &'p FindRequest,
+    keys: &'p [SortKey],
+    /// The values of its position; none for the first page.
+    values: &'p [Option<Param>],
+    /// Whether each range is ordered and limited for itself, so that it is read from its index.
+    apart: bool,
+}
+
+impl PageQuery<'_> {
+    /// Writes the query of a range that is one of two.
+    fn part(&self, sql: &mut Writer<'_>, range: Range) -> Result<()> {
+        if !self.apart {
+            return self.range(sql, range);
+        }
+        sql.text("(");
+        self.range(sql, range)?;
+        self.order_by(sql, range);
+        let most = self.request.limit.saturating_add(self.request.offset);
+        sql.limit(most.saturating_add(1)).text(")");
+        Ok(())
+    }
+
+    /// Writes the order of the rows of a range.
+    fn order_by(&self, sql: &mut Writer<'_>, range: Range) {
+        let mut keys = self.keys.to_vec();
+        if self.apart
+            && range != Range::Anywhere
+            && let Some(first) = keys.first_mut()
+        {
+            // Either all rows of the range have a value, or none has.
+            first.missing = None;
+        }
+        order_by(sql, &keys);
+    }
+
+    /// Writes the query of the rows behind the position that lie in a range.
+    fn range(&self, sql: &mut Writer<'_>, range: Range) -> Result<()> {
+        rows(sql, self.request, self.keys)?;
+        let Some((key, rest)) = self.keys.split_first() else {
+            return Err(Error::internal("a page has no order"));
+        };
+        match (range, self.values.split_first()) {
+            (Range::Present, _) => {
+                sql.text(" AND ").text(&key.expression).text(" IS NOT NULL");
+            }
+            (Range::Missing, _) => {
+                sql.text(" AND ").text(&key.expression).text(" IS NULL");
+            }
+            (_, None) => {}
+            (Range::FromValue, Some((Some(value), _))) => {
+                let operator = match key.order {
+                    Order::Ascending => " >= ",
+                    Order::Descending => " <= ",
+                };
+                sql.text(" AND ").text(&key.expression).text(operator);
+                sql.bind(value.clone()).text(" AND ");
+                let mut keys = self.keys.to_vec();
+                if let Some(key) = keys.first_mut() {
+                    key.missing = None;
+                }
+                after(sql, &keys, self.values);
+            }
+            (Range::LevelMissing, Some((_, values_of_rest))) => {
+                sql.text(" AND ").text(&key.expression);
+                sql.text(" IS NULL AND ");
+                after(sql, rest, values_of_rest);
+            }
+            _ => {
+                sql.text(" AND ");
+                after(sql, self.keys, self.values);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The position's value for each key.
 pub(crate) fn values(
+    dialect: &dyn Dialect,
     model: &Model,
     keys: &[SortKey],
     position: &Position,
@@ -316,7 +378,9 @@ pub(crate) fn values(
     for (at, key) in keys.iter().enumerate() {
         let value = match (position.values.get(at), key.kind) {
             (Some(None), Some(_)) => None,
-            (Some(Some(value)), Some(kind)) if kind.takes(value) => Some(Param::from(value)),
+            (Some(Some(value)), Some(kind)) if kind.takes(value) => {
+                Some(dialect.comparand(kind, value))
+            }
             (Some(Some(Scalar::Text(id))), None) => Some(Param::Text(id.clone())),
             // Behind the keys that were asked for come the id and the routing.
             (None, None) if at == position.values.len() => {

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use strongroom_core::error::{Error, Result};
-use strongroom_core::model::{Scalar, WriteId};
+use strongroom_core::model::{Kind, Scalar, WriteId};
 
 use crate::dialect::Dialect;
 
@@ -20,6 +20,9 @@ pub enum Param {
     Float(f64),
     /// Text.
     Text(Arc<str>),
+    /// A number that is compared with values of a field, for a database that keeps them in a form
+    /// of its own.
+    Number(Scalar),
     /// The id of a write, as the database keeps it: 16 bytes, or a type of its own for them.
     WriteId(WriteId),
 }
@@ -127,6 +130,11 @@ impl<'d> Writer<'d> {
         self.sql.push_str(&placeholder);
         self.params.push(value);
         self
+    }
+
+    /// Adds a placeholder for what the values of a field of this kind are compared with.
+    pub(crate) fn comparand(&mut self, kind: Kind, value: &Scalar) -> &mut Self {
+        self.bind(self.dialect.comparand(kind, value))
     }
 
     /// Adds a limit, as a number in the text. SQLite plans by the limit: it would prepare a

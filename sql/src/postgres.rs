@@ -17,11 +17,14 @@ use strongroom_core::error::Result;
 use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
 use strongroom_core::query::{Call, DateInterval, Order, TextQuery, Words};
 
-use crate::dialect::{DOCUMENT, Dialect, Leaves, index_name, unique_index_name};
+use crate::dates;
+use crate::dialect::{
+    DOCUMENT, Dialect, Leaves, index_name, is_ordered, unique_index_name, with_digest,
+};
 use crate::param::{Param, Writer};
+use crate::pattern::like;
 
 mod calls;
-mod dates;
 mod text;
 
 pub use calls::evaluate;
@@ -43,16 +46,7 @@ pub fn short_name(name: &str) -> Cow<'_, str> {
     if name.len() <= MAX_IDENTIFIER {
         return Cow::Borrowed(name);
     }
-    // FNV-1a: names have to be told apart, not kept secret, and alike for ever.
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let mut end = MAX_IDENTIFIER - 17;
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    let kept = name.get(..end).unwrap_or_default();
-    Cow::Owned(format!("{kept}~{hash:016x}"))
+    Cow::Owned(with_digest(name, name, MAX_IDENTIFIER))
 }
 
 impl Dialect for Postgres {
@@ -65,7 +59,7 @@ impl Dialect for Postgres {
             Param::Boolean(_) => format!("${number}::boolean"),
             Param::Integer(_) => format!("${number}::bigint"),
             // As text: from a binary float the server would keep 15 digits.
-            Param::Float(_) => format!("${number}::text::numeric"),
+            Param::Float(_) | Param::Number(_) => format!("${number}::text::numeric"),
             Param::Text(_) => format!("${number}::text"),
             Param::WriteId(_) => format!("${number}::bytea"),
         }
@@ -184,13 +178,20 @@ impl Dialect for Postgres {
         " OFFSET 0"
     }
 
-    fn sum(&self, value: &str) -> String {
+    fn sum(&self, _kind: Kind, value: &str) -> String {
         // An exact sum does not leave the range of its type, nor does what is made of it: where
         // a float cannot hold it, the reply reads an infinity.
         format!("coalesce(sum(({value})::numeric), 0)")
     }
 
-    fn histogram(&self, sql: &mut Writer<'_>, value: &str, interval: f64, offset: f64) {
+    fn histogram(
+        &self,
+        sql: &mut Writer<'_>,
+        _kind: Kind,
+        value: &str,
+        interval: f64,
+        offset: f64,
+    ) {
         sql.text("strongroom_histogram((").text(value);
         sql.text(")::numeric, ");
         sql.bind(Param::Float(interval)).text("::float8, ");
@@ -203,7 +204,7 @@ impl Dialect for Postgres {
         value: &str,
         interval: DateInterval,
     ) -> Result<()> {
-        dates::begin(sql, value, interval)
+        dates::begin(sql, &format!("(({value})::bigint)"), interval)
     }
 
     fn create_collection(&self, model: &Model) -> Vec<String> {
@@ -248,7 +249,6 @@ impl Postgres {
         there: Option<&FieldDeclaration>,
         field: &FieldDeclaration,
     ) -> Vec<String> {
-        let ordered = field.kind.is_comparable() && !field.many;
         let table = self.identifier(model.name().as_str());
         let value = extract(field.kind, &member(&field.path, "body"));
         let mut statements = Vec::new();
@@ -258,7 +258,7 @@ impl Postgres {
                 "CREATE UNIQUE INDEX {index} ON {table} (({value}))"
             ));
         }
-        if ordered && field.indexed && !there.is_some_and(|f| f.indexed) {
+        if is_ordered(field) && field.indexed && !there.is_some_and(|f| f.indexed) {
             let index = self.identifier(&index_name(model, &field.path));
             let routing = if model.is_routed() { ", routing" } else { "" };
             statements.push(format!(
@@ -327,40 +327,9 @@ fn values(field: &FieldDeclaration) -> String {
     )
 }
 
-/// The pattern in SQL's own form.
-fn like(pattern: &str) -> String {
-    let mut form = String::with_capacity(pattern.len() + 8);
-    let mut chars = pattern.chars();
-    while let Some(c) = chars.next() {
-        let literal = match c {
-            '*' => {
-                form.push('%');
-                continue;
-            }
-            '?' => {
-                form.push('_');
-                continue;
-            }
-            '\\' => chars.next().unwrap_or('\\'),
-            other => other,
-        };
-        if matches!(literal, '%' | '_' | '\\') {
-            form.push('\\');
-        }
-        form.push(literal);
-    }
-    form
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_in_the_form_of_sql() {
-        assert_eq!(like(r"a?c\**"), "a_c*%");
-        assert_eq!(like(r"100%_\\x"), r"100\%\_\\x");
-    }
 
     #[test]
     fn long_names_are_told_apart() {

@@ -68,7 +68,7 @@ pub fn matching(dialect: &dyn Dialect, request: &MatchingRequest) -> Result<Stat
             key: key.clone(),
         };
         sql.text(" AND ");
-        after(&mut sql, &keys, &values(model, &keys, &position)?);
+        after(&mut sql, &keys, &values(dialect, model, &keys, &position)?);
     }
     order_by(&mut sql, &keys);
     sql.limit(request.limit.saturating_add(1));

@@ -17,7 +17,9 @@ use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
 use strongroom_core::query::{Call, DateInterval, Order, TextQuery, Words};
 
-use crate::dialect::{DOCUMENT, Dialect, Leaves, column_name, index_name, unique_index_name};
+use crate::dialect::{
+    DOCUMENT, Dialect, Leaves, column_name, has_column, index_name, is_ordered, unique_index_name,
+};
 use crate::param::{Param, Writer};
 
 mod dates;
@@ -179,12 +181,19 @@ impl Dialect for Sqlite {
         " LIMIT -1"
     }
 
-    fn sum(&self, value: &str) -> String {
+    fn sum(&self, _kind: Kind, value: &str) -> String {
         // `sum` fails where integers leave their range.
         format!("total({value})")
     }
 
-    fn histogram(&self, sql: &mut Writer<'_>, value: &str, interval: f64, offset: f64) {
+    fn histogram(
+        &self,
+        sql: &mut Writer<'_>,
+        _kind: Kind,
+        value: &str,
+        interval: f64,
+        offset: f64,
+    ) {
         sql.text(HISTOGRAM_FUNCTION).text("(").text(value);
         sql.text(", ").bind(Param::Float(interval));
         sql.text(", ").bind(Param::Float(offset)).text(")");
@@ -283,15 +292,6 @@ impl Sqlite {
         }
         statements
     }
-}
-
-fn is_ordered(field: &FieldDeclaration) -> bool {
-    field.kind.is_comparable() && !field.many
-}
-
-/// Whether the field is a column of its own.
-fn has_column(field: &FieldDeclaration) -> bool {
-    is_ordered(field) && (field.indexed || field.unique)
 }
 
 fn literal(text: &str) -> String {

@@ -10,16 +10,19 @@
 
 pub(crate) mod at_once;
 
-use std::collections::BTreeMap;
-
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_postgres::PgConnection;
-use strongroom_core::error::{Error, ErrorKind, Result};
-use strongroom_core::model::{Body, Key, Version, WriteId};
-use strongroom_core::store::{Action, BulkItem, Intent, Receipt};
+use strongroom_core::error::Result;
+use strongroom_core::model::Key;
+use strongroom_core::store::BulkItem;
+
+use crate::failure::{Failure, Phase};
+use crate::outcomes::{Outcomes, all_undone, computes, fill, keyed, left, order, untold};
+use crate::slots::{Settled, Slots};
+use crate::work::Undo;
 
 use super::body;
-use super::error::{Failure, Phase, answered, is_serialization};
+use super::error::{answered, is_serialization};
 use super::row;
 use super::statements::Statements;
 use super::write;
@@ -27,33 +30,13 @@ use super::write;
 /// How often a bulk that lost a race for a key is decided anew.
 const ATTEMPTS: usize = 16;
 
-/// How the transaction goes back to where the call began.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Undo {
-    /// There is none: a statement that is refused leaves nothing behind.
-    Nothing,
-    /// The transaction is the call's own.
-    Own,
-    /// There is a savepoint around the call.
-    Call,
-    /// There is a savepoint around a part of the bulk.
-    Part,
-}
-
-impl Undo {
-    pub(crate) async fn undo(self, connection: &mut PgConnection) -> Result<(), Failure> {
-        let sql = match self {
-            Self::Nothing => return Ok(()),
-            Self::Own => "ROLLBACK; BEGIN",
-            Self::Call => "ROLLBACK TO SAVEPOINT strongroom_call",
-            Self::Part => "ROLLBACK TO SAVEPOINT strongroom_part",
-        };
+/// Goes back to where the call began, as far as there is something to undo.
+pub(crate) async fn undo(connection: &mut PgConnection, undo: Undo) -> Result<(), Failure> {
+    if let Some(sql) = undo.sql() {
         raw_sql(sql).execute(connection).await?;
-        Ok(())
     }
+    Ok(())
 }
-
-pub(crate) type Outcomes = Vec<Result<Receipt>>;
 
 /// Carries out a bulk within a transaction. An atomic one that fails has undone what it wrote.
 pub(crate) async fn bulk(
@@ -63,24 +46,23 @@ pub(crate) async fn bulk(
     atomic: bool,
     undo: Undo,
 ) -> Result<Outcomes, Failure> {
-    let Some(order) = at_once::order(&statements.model, items).filter(|order| !order.is_empty())
-    else {
+    let Some(order) = order(&statements.model, items).filter(|order| !order.is_empty()) else {
         return locked(connection, statements, items, atomic, undo).await;
     };
-    let mut told = at_once::untold(items);
+    let mut told = untold(items);
     let mut begin = "SAVEPOINT strongroom_part";
     for places in order.chunks(at_once::MOST) {
         raw_sql(begin).execute(&mut *connection).await?;
         begin = "RELEASE SAVEPOINT strongroom_part; SAVEPOINT strongroom_part";
         at_once::write(connection, statements, items, places, Undo::Part, &mut told).await?;
     }
-    let left = at_once::left(items, &told);
+    let open = left(items, &told);
     if atomic {
         let failed = told.iter().flatten().any(Result::is_err);
-        if failed || !left.is_empty() {
-            undo.undo(connection).await?;
+        if failed || !open.is_empty() {
+            self::undo(connection, undo).await?;
         }
-        if !left.is_empty() {
+        if !open.is_empty() {
             return locked(connection, statements, items, atomic, undo).await;
         }
         let outcomes = told.into_iter().flatten().collect();
@@ -90,10 +72,10 @@ pub(crate) async fn bulk(
             outcomes
         });
     }
-    if !left.is_empty() {
+    if !open.is_empty() {
         raw_sql(begin).execute(&mut *connection).await?;
-        let outcomes = locked(connection, statements, &left, false, Undo::Part).await?;
-        at_once::fill(&mut told, outcomes);
+        let outcomes = locked(connection, statements, &open, false, Undo::Part).await?;
+        fill(&mut told, outcomes);
     }
     raw_sql("RELEASE SAVEPOINT strongroom_part")
         .execute(connection)
@@ -110,22 +92,18 @@ pub(crate) async fn locked(
     undo: Undo,
 ) -> Result<Outcomes, Failure> {
     let model = &statements.model;
-    let keyed = |outcomes: Outcomes| -> Outcomes {
-        let keyed = outcomes.into_iter().zip(items);
-        let keyed = keyed.map(|(outcome, item)| outcome.map_err(|e| about(e, statements, item)));
-        keyed.collect()
-    };
+    let keyed = |outcomes| keyed(outcomes, model, items);
     let one_by_one_only = items.iter().any(computes) || model.fields().any(|field| field.unique);
     if !one_by_one_only {
         for _ in 0..ATTEMPTS {
             match together(connection, statements, items, atomic).await {
                 Ok(Some(outcomes)) => return Ok(keyed(outcomes)),
                 // Someone created a document between two of the statements.
-                Ok(None) => undo.undo(connection).await?,
+                Ok(None) => self::undo(connection, undo).await?,
                 Err(Failure::Engine(error))
                     if answered(&error).is_some_and(|e| is_of_an_item(e.code())) =>
                 {
-                    undo.undo(connection).await?;
+                    self::undo(connection, undo).await?;
                     break;
                 }
                 Err(failure) => return Err(failure),
@@ -134,57 +112,15 @@ pub(crate) async fn locked(
     }
     let outcomes = one_by_one(connection, statements, items).await?;
     if atomic && outcomes.iter().any(Result::is_err) {
-        undo.undo(connection).await?;
+        self::undo(connection, undo).await?;
         return Ok(keyed(all_undone(outcomes)));
     }
     Ok(keyed(outcomes))
 }
 
-/// Whether a function makes a field of the item.
-fn computes(item: &BulkItem) -> bool {
-    matches!(item, BulkItem::Write(write) if !write.computed.is_empty())
-}
-
 /// Whether one item may be refused so, and the others not.
 fn is_of_an_item(code: &str) -> bool {
     code.starts_with("22") || code.starts_with("23") || code.starts_with("54")
-}
-
-/// The error of an item, which says what it is about.
-fn about(error: Error, statements: &Statements, item: &BulkItem) -> Error {
-    error
-        .with_key(item.key().clone())
-        .with_collection(statements.model.name().clone())
-}
-
-/// The error of a call, for each of its items.
-pub(crate) fn of_each(error: &Error, items: &[BulkItem]) -> Outcomes {
-    let errors = items.iter().map(|item| {
-        let same = Error::new(error.kind(), error.message());
-        Err(same.with_key(item.key().clone()))
-    });
-    errors.collect()
-}
-
-/// What an atomic bulk answers of which an item failed.
-fn all_undone(outcomes: Outcomes) -> Outcomes {
-    let undone = outcomes.into_iter().map(|outcome| match outcome {
-        Ok(_) => Err(Error::new(
-            ErrorKind::Cancelled,
-            "another item of the atomic bulk failed",
-        )),
-        failed => failed,
-    });
-    undone.collect()
-}
-
-/// What the items make of one document.
-#[derive(Debug, Default)]
-struct Slot {
-    before: Option<Version>,
-    now: Option<Version>,
-    body: Option<Body>,
-    write_id: Option<WriteId>,
 }
 
 /// Decides all items and writes what they come to; `None` if a document was created meanwhile.
@@ -195,41 +131,35 @@ async fn together(
     atomic: bool,
 ) -> Result<Option<Outcomes>, Failure> {
     let mut slots = lock(connection, statements, items).await?;
-    read_for_patches(connection, statements, items, &mut slots).await?;
-    let mut outcomes: Outcomes = Vec::with_capacity(items.len());
-    for item in items {
-        outcomes.push(decide(statements, item, &mut slots));
+    let to_read = slots.to_read();
+    if !to_read.is_empty() {
+        let get = statements.with_keys(&statements.get_many, &to_read);
+        for found in get.fetch_all(&mut *connection).await? {
+            let at = usize::try_from(row::integer(&found, 0)? - 1).unwrap_or(usize::MAX);
+            if let Some(key) = to_read.get(at) {
+                slots.read(key, row::body(&found, 4)?);
+            }
+        }
     }
+    let outcomes = slots.decide(&statements.model);
     if atomic && outcomes.iter().any(Result::is_err) {
         return Ok(Some(all_undone(outcomes)));
     }
-    let mut created = Batch::default();
-    let mut replaced = Batch::default();
-    let mut deleted = Vec::new();
-    for (key, slot) in &slots {
-        match (slot.before, slot.now, &slot.write_id, &slot.body) {
-            (None, Some(version), Some(id), Some(body)) => created.add(key, version, id, body)?,
-            (Some(_), Some(version), Some(id), Some(body)) => {
-                replaced.add(key, version, id, body)?;
-            }
-            (Some(_), None, _, _) => deleted.push(*key),
-            _ => {}
-        }
-    }
-    if !created.keys.is_empty() {
-        let wanted = created.keys.len();
-        let insert = created.bind(statements, &statements.insert_many);
+    let changes = slots.changes();
+    if !changes.created.is_empty() {
+        let wanted = changes.created.len();
+        let insert = Batch::of(&changes.created)?.bind(statements, &statements.insert_many);
         let done = insert.execute(&mut *connection).await?.rows_affected();
         if u64::try_from(wanted) != Ok(done) {
             return Ok(None);
         }
     }
-    if !replaced.keys.is_empty() {
-        let update = replaced.bind(statements, &statements.update_many);
+    if !changes.replaced.is_empty() {
+        let update = Batch::of(&changes.replaced)?.bind(statements, &statements.update_many);
         update.execute(&mut *connection).await?;
     }
-    if !deleted.is_empty() {
-        let delete = statements.with_keys(&statements.delete_many, &deleted);
+    if !changes.deleted.is_empty() {
+        let delete = statements.with_keys(&statements.delete_many, &changes.deleted);
         delete.execute(&mut *connection).await?;
     }
     Ok(Some(outcomes))
@@ -240,86 +170,14 @@ async fn lock<'i>(
     connection: &mut PgConnection,
     statements: &Statements,
     items: &'i [BulkItem],
-) -> Result<BTreeMap<&'i Key, Slot>, Failure> {
-    let mut slots: BTreeMap<&Key, Slot> = BTreeMap::new();
-    for item in items {
-        if statements.model.check_key(item.key()).is_ok() {
-            slots.entry(item.key()).or_default();
-        }
-    }
-    let keys: Vec<_> = slots.keys().copied().collect();
+) -> Result<Slots<'i>, Failure> {
+    let mut slots = Slots::new(&statements.model, items);
+    let keys = slots.keys();
     for found in statements.locking(&keys).fetch_all(connection).await? {
         let (key, next) = row::key(&found, statements.model.is_routed())?;
-        let Some(slot) = slots.get_mut(&key) else {
-            return Err(Error::internal("a document came that was not asked for").into());
-        };
-        slot.before = Some(row::version(&found, next)?);
-        slot.now = slot.before;
+        slots.found(&key, row::version(&found, next)?)?;
     }
     Ok(slots)
-}
-
-/// Reads the bodies that patches are applied to.
-async fn read_for_patches<'i>(
-    connection: &mut PgConnection,
-    statements: &Statements,
-    items: &'i [BulkItem],
-    slots: &mut BTreeMap<&'i Key, Slot>,
-) -> Result<(), Failure> {
-    let patched = items.iter().filter_map(|item| match item {
-        BulkItem::Write(write) if matches!(write.action, Action::Patch(_)) => Some(&write.key),
-        _ => None,
-    });
-    let keys: Vec<_> = patched
-        .filter(|key| slots.get(key).is_some_and(|slot| slot.before.is_some()))
-        .collect();
-    if keys.is_empty() {
-        return Ok(());
-    }
-    let get = statements.with_keys(&statements.get_many, &keys);
-    for found in get.fetch_all(connection).await? {
-        let at = usize::try_from(row::integer(&found, 0)? - 1).unwrap_or(usize::MAX);
-        if let Some(slot) = keys.get(at).and_then(|key| slots.get_mut(key)) {
-            slot.body = Some(row::body(&found, 4)?);
-        }
-    }
-    Ok(())
-}
-
-fn decide(
-    statements: &Statements,
-    item: &BulkItem,
-    slots: &mut BTreeMap<&Key, Slot>,
-) -> Result<Receipt> {
-    let key = item.key();
-    statements.model.check_key(key)?;
-    let Some(slot) = slots.get_mut(key) else {
-        return Err(Error::internal("a document was not looked for"));
-    };
-    let effect = item.expected().decide(Intent::from(item), key, slot.now)?;
-    let BulkItem::Write(write) = item else {
-        return Ok(Receipt::without_version(effect));
-    };
-    let body = match &write.action {
-        Action::Put(body) => body.clone(),
-        Action::Patch(patch) => match &slot.body {
-            Some(body) => patch.apply(body)?,
-            None => return Err(Error::internal("a body was not read")),
-        },
-        Action::Delete => {
-            slot.now = None;
-            slot.body = None;
-            return Ok(Receipt::without_version(effect));
-        }
-    };
-    let version = match slot.now {
-        Some(version) => version.next()?,
-        None => Version::created(),
-    };
-    slot.now = Some(version);
-    slot.body = Some(body);
-    slot.write_id = Some(write.write_id);
-    Ok(Receipt::written(effect, version))
 }
 
 /// Documents that one statement writes.
@@ -332,12 +190,17 @@ struct Batch<'k> {
 }
 
 impl<'k> Batch<'k> {
-    fn add(&mut self, key: &'k Key, version: Version, id: &WriteId, body: &Body) -> Result<()> {
-        self.keys.push(key);
-        self.versions.push(version.counter().unwrap_or_default());
-        self.write_ids.push(id.as_bytes().to_vec());
-        self.bodies.push(body::stored(body)?.into_owned());
-        Ok(())
+    fn of(documents: &[Settled<'k>]) -> Result<Self> {
+        let mut batch = Self::default();
+        for document in documents {
+            batch.keys.push(document.key);
+            batch
+                .versions
+                .push(document.version.counter().unwrap_or_default());
+            batch.write_ids.push(document.write_id.as_bytes().to_vec());
+            batch.bodies.push(body::stored(document.body)?.into_owned());
+        }
+        Ok(batch)
     }
 
     fn bind<'q>(self, statements: &Statements, sql: &std::sync::Arc<str>) -> row::Query<'q> {
@@ -381,10 +244,4 @@ async fn one_by_one(
         .execute(connection)
         .await?;
     Ok(outcomes)
-}
-
-/// Whether a bulk broke the rule of a unique field.
-pub(crate) fn violates(outcomes: &Outcomes) -> bool {
-    let mut errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
-    errors.any(|error| error.kind() == ErrorKind::UniqueViolation)
 }

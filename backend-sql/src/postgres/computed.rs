@@ -6,9 +6,9 @@ use strongroom_core::model::{Body, Scalar};
 use strongroom_core::store::{Computed, Made, Write};
 
 use super::body;
-use super::error::Failure;
 use super::row;
 use super::statements::Statements;
+use crate::failure::Failure;
 
 /// Lets the server make the computed fields of `changed`, which is the document with all other
 /// changes of the write, and sets them in it.

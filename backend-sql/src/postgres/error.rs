@@ -7,36 +7,6 @@ use strongroom_core::model::Model;
 use strongroom_sql::dialect::unique_index_name;
 use strongroom_sql::postgres::short_name;
 
-/// Why a call did not succeed.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// By the request's own fault: the connection is as it was.
-    Refused(Error),
-    /// By the engine's or the connection's.
-    Engine(Driver),
-}
-
-impl From<Driver> for Failure {
-    fn from(error: Driver) -> Self {
-        Self::Engine(error)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Refused(error)
-    }
-}
-
-/// What was under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Nothing that writes.
-    Read,
-    /// Something that may have been written when the connection broke.
-    Write,
-}
-
 /// The server's own error, if it is one after which the connection can go on.
 pub(crate) fn answered(error: &Driver) -> Option<&PgDatabaseError> {
     let Driver::Database(error) = error else {
@@ -52,20 +22,10 @@ pub(crate) fn is_serialization(error: &Driver) -> bool {
     answered(error).is_some_and(|e| matches!(e.code(), "40001" | "40P01"))
 }
 
-impl Failure {
-    /// The error to tell.
-    pub(crate) fn told(self, phase: Phase, model: Option<&Model>) -> Error {
-        match self {
-            Self::Refused(error) => error,
-            Self::Engine(error) => map(error, phase, model),
-        }
-    }
-}
-
-/// Tells a driver's error.
-pub(crate) fn map(error: Driver, phase: Phase, model: Option<&Model>) -> Error {
+/// Tells what the server answered.
+pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
     let Some(answer) = answered(&error) else {
-        return lost(error, phase);
+        return Error::internal("the server gave no answer").with_source(error);
     };
     let kind = match answer.code() {
         "23505" => return violated(answer, model),
@@ -116,23 +76,4 @@ fn violated(answer: &PgDatabaseError, model: Option<&Model>) -> Error {
         None => format!("a unique value is taken, by the index {index}"),
     };
     Error::new(ErrorKind::UniqueViolation, message)
-}
-
-fn lost(error: Driver, phase: Phase) -> Error {
-    match (&error, phase) {
-        (Driver::Configuration(_) | Driver::Tls(_), _) => {
-            Error::new(ErrorKind::Config, "the connection cannot be made").with_source(error)
-        }
-        (Driver::Encode(_) | Driver::ColumnDecode { .. } | Driver::Decode(_), _) => {
-            Error::internal("a value does not translate").with_source(error)
-        }
-        (_, Phase::Read) => {
-            Error::new(ErrorKind::Unavailable, "the connection to the server broke")
-                .with_source(error)
-        }
-        (_, Phase::Write) => {
-            Error::indeterminate("the connection to the server broke while it was writing")
-                .with_source(error)
-        }
-    }
 }

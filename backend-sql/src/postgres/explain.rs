@@ -6,8 +6,8 @@ use strongroom_core::error::Result;
 use strongroom_core::store::{ExplainRequest, ExplainedStatement, Explanation};
 use strongroom_sql::Postgres;
 
-use super::error::Failure;
 use super::row;
+use crate::failure::Failure;
 
 /// Explains a question, without carrying it out.
 pub(crate) async fn explain(

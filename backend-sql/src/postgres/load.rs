@@ -5,9 +5,15 @@ use strongroom_core::error::Error;
 use strongroom_core::model::RawDocument;
 use strongroom_core::store::LoadRequest;
 
-use super::error::Failure;
 use super::row;
 use super::statements::Statements;
+use crate::failure::Failure;
+use crate::work::Around;
+
+/// What loading needs around it: one statement loads any number of documents.
+pub(crate) fn around(_request: &LoadRequest) -> Around {
+    Around::Read
+}
 
 /// Loads one document for each key, in order, from one state of the data.
 pub(crate) async fn load(

@@ -9,7 +9,7 @@ use sqlx_core::connection::ConnectOptions;
 use sqlx_postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use strongroom_core::error::Result;
 
-use super::error::Failure;
+use crate::failure::Failure;
 
 /// What one connection is opened with where it differs from the options: a password that changes,
 /// or the place where a connector of a cloud listens.
@@ -121,7 +121,7 @@ pub(crate) struct Connector {
 
 impl Connector {
     /// Opens a connection.
-    pub(crate) async fn open(&self) -> Result<PgConnection, Failure> {
+    pub(crate) async fn connect(&self) -> Result<PgConnection, Failure> {
         let mut connect = self.connect.clone();
         if let Some(log_in) = &self.log_in {
             connect = log_in().await?.onto(connect);

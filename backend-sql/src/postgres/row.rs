@@ -6,14 +6,15 @@ use std::time::Duration;
 use sqlx_core::row::Row;
 use sqlx_core::type_info::TypeInfo;
 use sqlx_core::value::ValueRef;
-use sqlx_postgres::{PgArguments, PgRow, Postgres};
+use sqlx_postgres::{PgArguments, PgConnection, PgRow, Postgres};
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{Key, RawDocument, Scalar, Version, WriteId};
 use strongroom_sql::postgres::{load_text, store_text};
-use strongroom_sql::{Param, Statement};
+use strongroom_sql::{Dialect, Param, Statement};
 
 use super::body;
-use super::error::Failure;
+use crate::ask::Ask;
+use crate::failure::Failure;
 
 pub(crate) type Query<'q> = sqlx_core::query::Query<'q, Postgres, PgArguments>;
 
@@ -85,9 +86,6 @@ pub(crate) fn body(row: &PgRow, column: usize) -> Result<strongroom_core::model:
         _ => Err(Error::internal("a stored body has another form").into()),
     }
 }
-
-/// How many columns [`document`] reads: what searches select of each document behind its key.
-pub(crate) const DOCUMENT: usize = 2;
 
 /// The document in the columns version and body.
 pub(crate) fn document(row: &PgRow, first: usize, key: Key) -> Result<RawDocument, Failure> {
@@ -184,6 +182,38 @@ fn numeric(bytes: &[u8]) -> Option<Scalar> {
     }
     text.push('0');
     text.parse().ok().map(Scalar::Float)
+}
+
+impl Ask for PgConnection {
+    type Row = PgRow;
+
+    fn dialect() -> &'static dyn Dialect {
+        &strongroom_sql::Postgres
+    }
+
+    async fn ask(&mut self, statement: &Statement) -> Result<Vec<PgRow>, Failure> {
+        Ok(query(statement).fetch_all(self).await?)
+    }
+
+    fn key(row: &PgRow, routed: bool) -> Result<(Key, usize), Failure> {
+        key(row, routed)
+    }
+
+    fn version(row: &PgRow, column: usize) -> Result<Version, Failure> {
+        version(row, column)
+    }
+
+    fn document(row: &PgRow, first: usize, key: Key) -> Result<RawDocument, Failure> {
+        document(row, first, key)
+    }
+
+    fn scalar(row: &PgRow, column: usize) -> Result<Option<Scalar>, Failure> {
+        scalar(row, column)
+    }
+
+    fn integer(row: &PgRow, column: usize) -> Result<i64, Failure> {
+        integer(row, column)
+    }
 }
 
 #[cfg(test)]

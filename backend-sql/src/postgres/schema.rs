@@ -17,7 +17,7 @@ use strongroom_core::store::{CollectionDescription, EnsureReport, ServerInfo};
 use strongroom_sql::postgres::{PREPARE, short_name};
 use strongroom_sql::{Dialect, Postgres};
 
-use super::error::Failure;
+use crate::failure::Failure;
 
 /// The layout of tables and functions that this version writes and reads.
 const FORMAT: i32 = 1;

@@ -1,9 +1,8 @@
 //! What a store and its transactions share, and how a call is carried out outside of one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use futures_util::future::BoxFuture;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_postgres::PgConnection;
 use strongroom_core::error::Result;
@@ -11,34 +10,27 @@ use strongroom_core::model::{CollectionName, Model};
 use strongroom_core::store::Capabilities;
 use tokio::sync::Semaphore;
 
-use super::bulk::Undo;
-use super::error::{Failure, Phase, answered, map};
+use crate::failure::{Phase, map};
+use crate::pool;
+use crate::session::{self, Sessions};
+use crate::work::{Around, Undo};
+
+use super::login::Connector;
 use super::options::PostgresOptions;
-use super::pool::Links;
 use super::statements::Statements;
-use super::transaction::Session;
 
 /// Most scans that are open at once: each has a connection of its own.
 const MAX_SCANS: usize = 16;
 /// Most collections whose statements are kept.
 const MAX_STATEMENTS: usize = 1_000;
 
-/// What a call does with a connection.
-pub(crate) type Work<T> =
-    Box<dyn for<'c> FnOnce(&'c mut PgConnection, Undo) -> BoxFuture<'c, Result<T, Failure>> + Send>;
+/// The pool.
+pub(crate) type Links = pool::Links<Connector>;
+/// A connection in use.
+pub(crate) type Lease = pool::Lease<Connector>;
 
-/// What a call needs around it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Around {
-    /// One statement that reads.
-    Read,
-    /// Several statements that read one state of the data.
-    Snapshot,
-    /// One statement that writes.
-    Write,
-    /// Several statements that take effect together.
-    Transaction,
-}
+/// What a call does with a connection.
+pub(crate) type Work<T> = session::Work<PgConnection, T>;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -47,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) capabilities: Capabilities,
     pub(crate) scans: Arc<Semaphore>,
     statements: RwLock<HashMap<CollectionName, Arc<Statements>>>,
-    sessions: Mutex<Vec<Weak<Session>>>,
+    pub(crate) sessions: Sessions<Connector>,
 }
 
 impl Shared {
@@ -69,12 +61,12 @@ impl Shared {
         capabilities.gains_by_coalescing = true;
         capabilities.durable = true;
         Ok(Self {
-            links: Links::new(&options)?,
+            links: Links::new(options.connector(), options.connections, options.wait)?,
             options,
             capabilities,
             scans: Arc::new(Semaphore::new(MAX_SCANS)),
             statements: RwLock::default(),
-            sessions: Mutex::default(),
+            sessions: Sessions::default(),
         })
     }
 
@@ -102,25 +94,9 @@ impl Shared {
         made
     }
 
-    pub(crate) fn register(&self, session: &Arc<Session>) -> Result<()> {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        self.links.check_open()?;
-        sessions.retain(|session| session.strong_count() > 0);
-        sessions.push(Arc::downgrade(session));
-        Ok(())
-    }
-
     /// Refuses further calls, gives up open transactions, and waits for the calls under way.
     pub(crate) async fn close(&self) {
-        let open = {
-            let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            self.links.shut();
-            std::mem::take(&mut *sessions)
-        };
-        for session in open.iter().filter_map(Weak::upgrade) {
-            session.abandon(0);
-        }
-        self.links.close().await;
+        self.sessions.close(&self.links).await;
     }
 
     /// Carries out a call on a connection of the pool.
@@ -130,7 +106,7 @@ impl Shared {
         model: Option<&Model>,
         work: Work<T>,
     ) -> Result<T> {
-        let writes = matches!(around, Around::Write | Around::Transaction);
+        let writes = around.writes();
         let mut lease = if writes {
             self.links.lease_to_write().await?
         } else {
@@ -143,7 +119,7 @@ impl Shared {
                 return lease.after(outcome).map_err(|f| f.told(phase, model));
             }
             Around::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            Around::Transaction => "BEGIN",
+            Around::Transaction | Around::Schema => "BEGIN",
         };
         let connection = lease.connection()?;
         let begun = raw_sql(begin).execute(&mut *connection).await;
@@ -152,7 +128,7 @@ impl Shared {
         let end = match &outcome {
             Ok(_) => "COMMIT",
             // The connection is gone, and with it the transaction.
-            Err(Failure::Engine(error)) if answered(error).is_none() => "",
+            Err(failure) if failure.is_loss() => "",
             Err(_) => "ROLLBACK",
         };
         if end.is_empty() {

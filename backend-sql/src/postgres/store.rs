@@ -15,12 +15,16 @@ use strongroom_core::store::{
     Transact, Transaction,
 };
 
+use crate::family::family;
+use crate::outcomes::{self, Outcomes};
+use crate::scan::StoreScan;
+use crate::work::Around;
+use crate::{aggregate, group, matching, search};
+
 use super::bulk::at_once;
-use super::family::family;
 use super::options::PostgresOptions;
-use super::scan::PostgresScan;
-use super::shared::{Around, Shared, Work};
-use super::{aggregate, bulk, explain, group, load, matching, schema, search, transaction, write};
+use super::shared::{Shared, Work};
+use super::{bulk, explain, load, schema, transaction, write};
 
 /// Documents in a PostgreSQL database. Clones share the connections.
 ///
@@ -101,7 +105,9 @@ impl PostgresStore {
     }
 
     async fn open_scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
-        Ok(Box::new(PostgresScan::open(&self.shared, request).await?))
+        Ok(Box::new(
+            StoreScan::open(&self.shared.links, &self.shared.scans, request).await?,
+        ))
     }
 }
 

@@ -12,9 +12,9 @@ use strongroom_core::store::{Action, BulkItem, Effect, Intent, Made, Receipt, Wr
 
 use super::body;
 use super::computed;
-use super::error::Failure;
 use super::row;
 use super::statements::Statements;
+use crate::failure::Failure;
 
 /// How often a write that lost a race, which told it nothing, is decided anew.
 const ATTEMPTS: usize = 32;

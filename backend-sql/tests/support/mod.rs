@@ -6,8 +6,7 @@
     reason = "tests end by panicking; outside of a test function the lints do not know one"
 )]
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx_core::connection::ConnectOptions;
@@ -18,8 +17,10 @@ use strongroom_core::store::{
     BulkItem, BulkRequest, EnsureRequest, Load, LoadRequest, SaveRequest, Schema, Store, Write,
 };
 use strongroom_sqlx::{PostgresOptions, PostgresStore};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+
+pub mod proxy;
+
+pub use proxy::{At, Cut, Proxy};
 
 /// The server's URL. Without one the test fails: nothing is skipped.
 pub fn url() -> String {
@@ -31,6 +32,15 @@ pub fn url() -> String {
         )
     })
 }
+
+/// The options and the store of this server.
+pub type Options = PostgresOptions;
+pub type SqlStore = PostgresStore;
+
+/// What the server is called.
+pub const ENGINE: &str = "postgresql";
+/// A condition that the server refuses when it looks at a document.
+pub const WRONG: &str = "1 / (1 - 1) = 1";
 
 /// How the tests speak to the server.
 pub fn options() -> PostgresOptions {
@@ -64,6 +74,21 @@ impl Named {
         let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
         assert!(ensured.unwrap().created);
         Self { name, store, model }
+    }
+
+    /// The URL of the store's database.
+    pub fn url(&self) -> String {
+        url()
+    }
+
+    /// How many connections of the store are in a transaction without a statement under way.
+    pub async fn idle_in_transaction(&self) -> i64 {
+        self.ask(IN_TRANSACTION).await
+    }
+
+    /// Ends all connections of the store, and tells how many there were.
+    pub async fn end_all(&self) -> i64 {
+        self.ask(END_ALL).await
     }
 
     /// What the server answers about the store's connections, asked on another one.
@@ -132,107 +157,7 @@ impl Named {
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity \
      WHERE application_name = $1 AND wait_event_type = 'Lock'";
 
-/// When a connection is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// Before the server hears of what is sent.
-    Before,
-    /// After the server's answer, before the client hears of that.
-    After,
-}
-
-/// What a connection is cut at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum At {
-    /// The next commit.
-    Commit,
-    /// The next message but so many.
-    Message(usize),
-}
-
-/// A way to the server on which a connection is cut now and then.
-pub struct Proxy {
-    address: SocketAddr,
-    armed: Armed,
-}
-
-type Armed = Arc<Mutex<Option<(Cut, At)>>>;
-
-impl Proxy {
-    /// Starts to pass connections on to the server.
-    pub async fn start() -> Self {
-        let server: PgConnectOptions = url().parse().unwrap();
-        let server = format!("{}:{}", server.get_host(), server.get_port());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let armed = Armed::default();
-        let shared = armed.clone();
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(&server).await.unwrap();
-                tokio::spawn(pass(client, server, shared.clone()));
-            }
-        });
-        Self { address, armed }
-    }
-
-    /// The server's URL by this way.
-    pub fn url(&self) -> String {
-        let server: PgConnectOptions = url().parse().unwrap();
-        let (user, database) = (server.get_username(), server.get_database());
-        let database = database.unwrap_or("postgres");
-        format!("postgres://{user}@{}/{database}", self.address)
-    }
-
-    /// Cuts one connection.
-    pub fn cut(&self, cut: Cut, at: At) {
-        *self.armed.lock().unwrap() = Some((cut, at));
-    }
-
-    /// Cuts none any more, and tells whether one was cut.
-    pub fn was_cut(&self) -> bool {
-        self.armed.lock().unwrap().take().is_none()
-    }
-}
-
-/// How to cut the connection that carries this message, if it is the one.
-fn cut_here(armed: &Armed, message: &[u8]) -> Option<Cut> {
-    let mut armed = armed.lock().unwrap();
-    let (cut, at) = (*armed)?;
-    let here = match at {
-        At::Commit => message.windows(6).any(|word| word == b"COMMIT"),
-        At::Message(0) => true,
-        At::Message(more) => {
-            *armed = Some((cut, At::Message(more - 1)));
-            false
-        }
-    };
-    here.then(|| {
-        *armed = None;
-        cut
-    })
-}
-
-async fn pass(mut client: TcpStream, mut server: TcpStream, armed: Armed) {
-    let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
-    let mut last = false;
-    loop {
-        tokio::select! {
-            read = client.read(&mut asked) => {
-                let Ok(bytes @ 1..) = read else { return };
-                let message = asked.get(..bytes).unwrap();
-                match cut_here(&armed, message) {
-                    Some(Cut::Before) => return,
-                    Some(Cut::After) => last = true,
-                    None => {}
-                }
-                if server.write_all(message).await.is_err() { return }
-            }
-            read = server.read(&mut answered) => {
-                let Ok(bytes @ 1..) = read else { return };
-                if last { return }
-                if client.write_all(answered.get(..bytes).unwrap()).await.is_err() { return }
-            }
-        }
-    }
-}
+const IN_TRANSACTION: &str = "SELECT count(*) FROM pg_stat_activity \
+     WHERE application_name = $1 AND state LIKE 'idle in transaction%'";
+const END_ALL: &str = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity \
+     WHERE application_name = $1";

@@ -152,7 +152,7 @@ impl<'d, 'r> Compiler<'d, 'r> {
             } else {
                 rows.keep_value(&field)
             };
-            figures.push(columns.figure(self.dialect, name, aggregation, &slot)?);
+            figures.push(columns.figure(self.dialect, name, aggregation, field.kind, &slot)?);
         }
         let mut sql = Writer::new(self.dialect);
         sql.text("SELECT ");
@@ -180,11 +180,12 @@ impl<'d, 'r> Compiler<'d, 'r> {
         metrics: &[(&'r str, &'r Aggregation)],
     ) -> Result<()> {
         let mut rows = self.rows(scope);
-        let slot = rows.join(self.dialect.leaves(&self.declared(scope, path)?));
+        let field = self.declared(scope, path)?;
+        let slot = rows.join(self.dialect.leaves(&field));
         let mut columns = Columns::from(usize::from(scope.keys.is_some()));
-        let figures = metrics
-            .iter()
-            .map(|&(name, aggregation)| columns.figure(self.dialect, name, aggregation, &slot));
+        let figures = metrics.iter().map(|&(name, aggregation)| {
+            columns.figure(self.dialect, name, aggregation, field.kind, &slot)
+        });
         let figures = figures.collect::<Result<_>>()?;
         let mut sql = Writer::new(self.dialect);
         sql.text("SELECT ");

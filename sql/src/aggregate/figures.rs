@@ -1,7 +1,7 @@
 //! Metrics as columns of a statement, and what they come to.
 
 use strongroom_core::error::{Error, Result};
-use strongroom_core::model::{FieldPath, Scalar};
+use strongroom_core::model::{FieldPath, Kind, Scalar};
 use strongroom_core::query::Aggregation;
 use strongroom_core::store::{AggregateResult, Cardinality, Stats};
 
@@ -73,12 +73,13 @@ impl Columns {
         self.first + at
     }
 
-    /// Adds what a metric over the values `value` needs.
+    /// Adds what a metric over the values `value` of a field of this kind needs.
     pub(super) fn figure<'r>(
         &mut self,
         dialect: &dyn Dialect,
         name: &'r str,
         aggregation: &Aggregation,
+        kind: Kind,
         value: &str,
     ) -> Result<Figure<'r>> {
         let of = |function: &str| format!("{function}({value})");
@@ -86,16 +87,16 @@ impl Columns {
             Aggregation::Count { .. } => Reading::Count(self.add(of("count"))),
             Aggregation::Min { .. } => Reading::Extreme(self.add(of("min"))),
             Aggregation::Max { .. } => Reading::Extreme(self.add(of("max"))),
-            Aggregation::Sum { .. } => Reading::Sum(self.add(dialect.sum(value))),
+            Aggregation::Sum { .. } => Reading::Sum(self.add(dialect.sum(kind, value))),
             Aggregation::Average { .. } => Reading::Average {
                 count: self.add(of("count")),
-                sum: self.add(dialect.sum(value)),
+                sum: self.add(dialect.sum(kind, value)),
             },
             Aggregation::Stats { .. } => Reading::Stats {
                 count: self.add(of("count")),
                 min: self.add(of("min")),
                 max: self.add(of("max")),
-                sum: self.add(dialect.sum(value)),
+                sum: self.add(dialect.sum(kind, value)),
             },
             Aggregation::Cardinality { .. } => {
                 Reading::Cardinality(self.add(format!("count(DISTINCT {value})")))

@@ -4,7 +4,7 @@
 //! The subquery computes each value once, however many figures are made of it outside.
 
 use strongroom_core::error::Result;
-use strongroom_core::model::{FieldDeclaration, Model};
+use strongroom_core::model::{FieldDeclaration, Kind, Model};
 use strongroom_core::query::{DateInterval, Filter, TermsOrder};
 use strongroom_core::store::AggregateRequest;
 
@@ -53,14 +53,14 @@ impl Scope<'_> {
 }
 
 impl Keys {
-    /// Writes the key of the bucket that a value falls into.
-    fn write(self, sql: &mut Writer<'_>, value: &str) -> Result<()> {
+    /// Writes the key of the bucket that a value of a field of this kind falls into.
+    fn write(self, sql: &mut Writer<'_>, kind: Kind, value: &str) -> Result<()> {
         match self {
             Self::Terms { .. } => {
                 sql.text(value);
             }
             Self::Histogram { interval, offset } => {
-                sql.dialect().histogram(sql, value, interval, offset);
+                sql.dialect().histogram(sql, kind, value, interval, offset);
             }
             Self::Dates(interval) => sql.dialect().date_histogram(sql, value, interval)?,
         }
@@ -156,7 +156,7 @@ impl<'s, 'r> Rows<'s, 'r> {
         sql.text("(SELECT ");
         if computed {
             // The key may read the value several times.
-            keys.write(sql, "d.v")?;
+            keys.write(sql, field.kind, "d.v")?;
             sql.text(" AS g");
             for (expression, name) in &self.kept {
                 let inside = if *expression == value { "v" } else { name };
@@ -198,7 +198,7 @@ impl<'s, 'r> Rows<'s, 'r> {
         };
         match distinct {
             Some(leaves) => self.of_distinct(sql, &leaves),
-            None => self.of_compared(sql, &self.dialect.leaves(field), keys),
+            None => self.of_compared(sql, field, keys),
         }
     }
 
@@ -229,7 +229,13 @@ impl<'s, 'r> Rows<'s, 'r> {
 
     /// The rows of a document are compared. What is kept is read from the documents again, so that
     /// it is not compared with all other rows.
-    fn of_compared(&self, sql: &mut Writer<'_>, leaves: &Leaves, keys: Keys) -> Result<()> {
+    fn of_compared(
+        &self,
+        sql: &mut Writer<'_>,
+        field: &FieldDeclaration,
+        keys: Keys,
+    ) -> Result<()> {
+        let leaves = self.dialect.leaves(field);
         let model = &self.request.model;
         if !self.kept.is_empty() {
             sql.text("(SELECT k.g AS g");
@@ -240,9 +246,9 @@ impl<'s, 'r> Rows<'s, 'r> {
         if model.is_routed() {
             sql.text("d.routing AS routing, ");
         }
-        keys.write(sql, &leaves.value)?;
+        keys.write(sql, field.kind, &leaves.value)?;
         sql.text(" AS g FROM ");
-        self.source(sql, Some(leaves))?;
+        self.source(sql, Some(&leaves))?;
         if !self.kept.is_empty() {
             sql.text(") AS k JOIN ").identifier(model.name().as_str());
             sql.text(" AS d ON d.id = k.id");

@@ -17,7 +17,7 @@ const FULL: Recipes = &[&ELASTICSEARCH_8, &OPENSEARCH_2, &ELASTICSEARCH_CLUSTER]
 
 /// The servers that test programs talk to, which `cargo xtask test` starts. One that no test
 /// talks to yet is in `QUICK` or `FULL` alone: it would only make the run slower.
-const TESTED: Recipes = &[&ELASTICSEARCH, &OPENSEARCH, &POSTGRES];
+const TESTED: Recipes = &[&ELASTICSEARCH, &OPENSEARCH, &POSTGRES, &MARIADB];
 /// The servers that test programs talk to besides when they run at full scale.
 const TESTED_IN_FULL: Recipes = &[&ELASTICSEARCH_8, &OPENSEARCH_2, &ELASTICSEARCH_CLUSTER];
 

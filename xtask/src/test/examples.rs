@@ -109,6 +109,7 @@ pub(crate) fn runs(example: &Example, variables: &Variables) -> Vec<Run> {
         ("elasticsearch", "STRONGROOM_TEST_ELASTICSEARCH_URL"),
         ("opensearch", "STRONGROOM_TEST_OPENSEARCH_URL"),
         ("postgres", "STRONGROOM_TEST_POSTGRES_URL"),
+        ("mariadb", "STRONGROOM_TEST_MARIADB_URL"),
     ] {
         // Without a server the run has failed already, and says so.
         let Some(url) = url_of(variable, variables) else {
@@ -225,6 +226,7 @@ mod tests {
             ),
             url("STRONGROOM_TEST_OPENSEARCH_URL", "https://me:x@db:9200"),
             url("STRONGROOM_TEST_POSTGRES_URL", "postgres://me@db/test"),
+            url("STRONGROOM_TEST_MARIADB_URL", "mariadb://me@db/test"),
         ];
         let of = |name: &str| runs(&example(name), &variables);
         let arguments: Vec<String> = of("quickstart")
@@ -241,6 +243,8 @@ mod tests {
                 "--drop opensearch+https://me:x@db:9200",
                 "--drop sqlite::memory: postgres://me@db/test",
                 "--drop postgres://me@db/test",
+                "--drop sqlite::memory: mariadb://me@db/test",
+                "--drop mariadb://me@db/test",
             ]
         );
         assert_eq!(of("passwords").len(), 1);

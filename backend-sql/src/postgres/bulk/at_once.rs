@@ -11,14 +11,20 @@ use std::borrow::Cow;
 use sqlx_core::row::Row;
 use sqlx_postgres::PgConnection;
 use strongroom_core::error::{Error, Result};
-use strongroom_core::model::{Expected, Key, Model, Version};
+use strongroom_core::model::{Expected, Key, Version};
 use strongroom_core::store::{Action, BulkItem, Effect, Intent, Receipt, Write};
 
+use crate::failure::Failure;
+use crate::outcomes::{Told, about, not_written, written};
+use crate::work::{Around, Undo};
+
 use super::super::body;
-use super::super::error::{Failure, answered};
+use super::super::error::answered;
 use super::super::row;
 use super::super::statements::Statements;
-use super::{Outcomes, Undo, about, is_of_an_item};
+use super::is_of_an_item;
+
+pub(crate) use crate::outcomes::order;
 
 /// Most items of one statement.
 pub(crate) const MOST: usize = 1_000;
@@ -26,55 +32,9 @@ pub(crate) const MOST: usize = 1_000;
 /// A version that no document has.
 const NONE: i64 = 0;
 
-/// The outcome of each item, as far as it has one.
-pub(crate) type Told = Vec<Option<Result<Receipt>>>;
-
-/// No outcomes yet.
-pub(crate) fn untold(items: &[BulkItem]) -> Told {
-    items.iter().map(|_| None).collect()
-}
-
-/// The items without an outcome.
-pub(crate) fn left(items: &[BulkItem], told: &Told) -> Vec<BulkItem> {
-    let left = items.iter().zip(told).filter(|(_, told)| told.is_none());
-    left.map(|(item, _)| item.clone()).collect()
-}
-
-/// Gives the items without an outcome these.
-pub(crate) fn fill(told: &mut Told, outcomes: Outcomes) {
-    let open = told.iter_mut().filter(|told| told.is_none());
-    open.zip(outcomes)
-        .for_each(|(place, outcome)| *place = Some(outcome));
-}
-
-fn is_plain(write: &Write) -> bool {
-    !matches!(write.action, Action::Patch(_)) && write.computed.is_empty()
-}
-
-/// The places of the items in the order of their keys; `None` where they are not all puts and
-/// deletes of different documents, functions make fields, or an item may take a unique value that
-/// another gives up: then the order of the items says who is refused.
-pub(crate) fn order(model: &Model, items: &[BulkItem]) -> Option<Vec<usize>> {
-    let creates = |item: &BulkItem| item.expected() == Expected::Absent;
-    if model.fields().any(|field| field.unique) && !items.iter().all(creates) {
-        return None;
-    }
-    let mut order = Vec::with_capacity(items.len());
-    for (place, item) in items.iter().enumerate() {
-        match item {
-            BulkItem::Write(write) if is_plain(write) => {
-                order.push((&write.key, place));
-            }
-            _ => return None,
-        }
-    }
-    order.sort_unstable();
-    let mut pairs = order.windows(2);
-    let all_differ = pairs.all(|pair| match pair {
-        [(a, _), (b, _)] => a != b,
-        _ => true,
-    });
-    all_differ.then(|| order.into_iter().map(|(_, place)| place).collect())
+/// What the statement needs around it.
+pub(crate) fn around(_items: &[BulkItem]) -> Around {
+    Around::Write
 }
 
 /// An item that is sent.
@@ -160,7 +120,7 @@ pub(crate) async fn write(
                 write,
                 receipt,
             }),
-            Err(error) => *outcome = Some(Err(about(error, statements, item))),
+            Err(error) => *outcome = Some(Err(about(error, &statements.model, item))),
         }
     }
     if sent.is_empty() {
@@ -174,7 +134,7 @@ pub(crate) async fn write(
         .bind(columns.bodies);
     let rows = match query.fetch_all(&mut *connection).await {
         Err(error) if answered(&error).is_some_and(|e| is_of_an_item(e.code())) => {
-            return undo.undo(connection).await;
+            return super::undo(connection, undo).await;
         }
         rows => rows?,
     };
@@ -195,69 +155,7 @@ pub(crate) async fn write(
         let (Some(place), Some(item)) = (told.get_mut(sent.place), items.get(sent.place)) else {
             continue;
         };
-        *place = outcome.map(|outcome| outcome.map_err(|e| about(e, statements, item)));
+        *place = outcome.map(|outcome| outcome.map_err(|e| about(e, &statements.model, item)));
     }
     Ok(())
-}
-
-/// The receipt of a put at whatever version there was.
-fn written(version: Version) -> Receipt {
-    let effect = match version.revision() {
-        Some(1) => Effect::Created,
-        _ => Effect::Replaced,
-    };
-    Receipt::written(effect, version)
-}
-
-/// The outcome of a write that was not made, with `actual` there; `None` if that is what it
-/// expected.
-fn not_written(write: &Write, actual: Option<Version>) -> Option<Result<Receipt>> {
-    let intent = Intent::from(&write.action);
-    match write.expected.decide(intent, &write.key, actual) {
-        Err(error) => Some(Err(error)),
-        Ok(Effect::Absent) => Some(Ok(Receipt::without_version(Effect::Absent))),
-        Ok(_) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use strongroom_core::model::{Body, FieldDeclaration, Kind};
-    use strongroom_core::patch::Patch;
-
-    use super::*;
-
-    #[test]
-    fn only_different_documents_are_written_at_once() {
-        let key = |id: &str| Key::new(id).unwrap();
-        let put =
-            |id: &str| BulkItem::from(Write::put(key(id), Body::from_trusted("{}"), Expected::Any));
-        let delete = |id: &str| BulkItem::from(Write::delete(key(id), Expected::Any));
-        let plain = Model::builder("docs").build().unwrap();
-        let order_of = |items: &[BulkItem]| order(&plain, items);
-        assert_eq!(
-            order_of(&[put("b"), delete("c"), put("a")]),
-            Some(vec![2, 0, 1])
-        );
-        assert_eq!(order_of(&[]), Some(vec![]));
-        assert_eq!(order_of(&[put("b"), put("a"), delete("b")]), None);
-        let patch = Write::patch(key("a"), Patch::new(), Expected::Any);
-        assert_eq!(order_of(&[put("b"), patch.into()]), None);
-        let check = BulkItem::Check {
-            key: key("a"),
-            expected: Expected::Any,
-        };
-        assert_eq!(order_of(&[check]), None);
-        let field = FieldDeclaration::new("u".parse().unwrap(), Kind::Keyword).unique();
-        let unique = Model::builder("docs").field(field).build().unwrap();
-        let create = |id: &str| {
-            let write = Write::put(key(id), Body::from_trusted("{}"), Expected::Absent);
-            BulkItem::from(write)
-        };
-        assert_eq!(
-            order(&unique, &[create("b"), create("a")]),
-            Some(vec![1, 0])
-        );
-        assert_eq!(order(&unique, &[create("b"), put("a")]), None);
-    }
 }

@@ -1,5 +1,5 @@
-//! Where the intervals of dates begin: by whole numbers where they have one length, by a function
-//! in the database where they have not.
+//! Where the intervals of dates begin: by whole numbers where they have one length, by the function
+//! `strongroom_month` in the database where they have not.
 
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::Timestamp;
@@ -13,8 +13,8 @@ const DAY: i64 = 24 * HOUR;
 /// The first Monday of 1970.
 const MONDAY: i64 = 4 * DAY;
 
-pub(super) fn begin(sql: &mut Writer<'_>, value: &str, interval: DateInterval) -> Result<()> {
-    let value = format!("(({value})::bigint)");
+/// Writes where the interval begins that a 64-bit whole number falls into.
+pub(crate) fn begin(sql: &mut Writer<'_>, value: &str, interval: DateInterval) -> Result<()> {
     let (step, from) = match interval {
         DateInterval::Fixed { milliseconds } => (milliseconds.max(1), 0),
         DateInterval::Calendar(unit) => match unit {
@@ -22,13 +22,13 @@ pub(super) fn begin(sql: &mut Writer<'_>, value: &str, interval: DateInterval) -
             CalendarUnit::Hour => (HOUR, 0),
             CalendarUnit::Day => (DAY, 0),
             CalendarUnit::Week => (7 * DAY, MONDAY),
-            CalendarUnit::Month => return of_months(sql, &value, 1),
-            CalendarUnit::Quarter => return of_months(sql, &value, 3),
-            CalendarUnit::Year => return of_months(sql, &value, 12),
+            CalendarUnit::Month => return of_months(sql, value, 1),
+            CalendarUnit::Quarter => return of_months(sql, value, 3),
+            CalendarUnit::Year => return of_months(sql, value, 12),
         },
         _ => return Err(Error::unsupported("this interval of a date histogram")),
     };
-    when_time(sql, &value);
+    when_time(sql, value);
     // The remainder of a negative number is negative in SQL. Only times get there, and they are
     // far from the ends of `bigint`; a step may lie at its end, so the remainder is moved up by
     // a step only where it is negative.

@@ -1,36 +1,34 @@
 //! Finding and counting.
 
-use sqlx_postgres::{PgConnection, PgRow};
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{Key, RawDocument, Scalar};
 use strongroom_core::query::{Position, SortTarget};
 use strongroom_core::store::{CountRequest, FindRequest, Page, Total, TotalCount};
-use strongroom_sql::Postgres;
 
-use super::error::Failure;
-use super::row;
+use crate::ask::{Ask, DOCUMENT};
+use crate::failure::Failure;
 
 /// Finds one page, without its total.
-pub(crate) async fn find(
-    connection: &mut PgConnection,
+pub(crate) async fn find<C: Ask>(
+    connection: &mut C,
     request: &FindRequest,
 ) -> Result<Page, Failure> {
-    let statement = strongroom_sql::find(&Postgres, request)?;
-    let rows = row::query(&statement).fetch_all(&mut *connection).await?;
+    let statement = strongroom_sql::find(C::dialect(), request)?;
+    let rows = connection.ask(&statement).await?;
     let total = total(connection, request).await?;
     let more = rows.len() > request.limit;
     let mut documents: Vec<RawDocument> = Vec::with_capacity(rows.len());
     let (mut first, mut last) = (None, None);
     let taken = rows.len().min(request.limit);
     for (at, found) in rows.iter().take(request.limit).enumerate() {
-        let (key, next) = row::key(found, request.model.is_routed())?;
+        let (key, next) = C::key(found, request.model.is_routed())?;
         if at == 0 {
-            first = Some(position(found, next + row::DOCUMENT, request, key.clone())?);
+            first = Some(position::<C>(found, next + DOCUMENT, request, key.clone())?);
         }
         if at + 1 == taken {
-            last = Some(position(found, next + row::DOCUMENT, request, key.clone())?);
+            last = Some(position::<C>(found, next + DOCUMENT, request, key.clone())?);
         }
-        let mut document = row::document(found, next, key)?;
+        let mut document = C::document(found, next, key)?;
         if !request.source.is_all() {
             document.body = request.source.apply(&document.body)?;
         }
@@ -49,8 +47,8 @@ pub(crate) fn needs_snapshot(request: &FindRequest) -> bool {
     request.total != Total::None
 }
 
-async fn total(
-    connection: &mut PgConnection,
+async fn total<C: Ask>(
+    connection: &mut C,
     request: &FindRequest,
 ) -> Result<Option<TotalCount>, Failure> {
     let mut asked = CountRequest::new(request.model.clone(), request.filter.clone());
@@ -72,27 +70,30 @@ async fn total(
 }
 
 /// Counts exactly what matches.
-pub(crate) async fn count(
-    connection: &mut PgConnection,
+pub(crate) async fn count<C: Ask>(
+    connection: &mut C,
     request: &CountRequest,
 ) -> Result<u64, Failure> {
     count_up_to(connection, request, None).await
 }
 
-async fn count_up_to(
-    connection: &mut PgConnection,
+async fn count_up_to<C: Ask>(
+    connection: &mut C,
     request: &CountRequest,
     at_most: Option<u64>,
 ) -> Result<u64, Failure> {
-    let statement = strongroom_sql::count(&Postgres, request, at_most)?;
-    let found = row::query(&statement).fetch_one(connection).await?;
-    let counted = row::integer(&found, 0)?;
+    let statement = strongroom_sql::count(C::dialect(), request, at_most)?;
+    let found = connection.ask(&statement).await?;
+    let Some(found) = found.first() else {
+        return Err(Error::internal("a count has no row").into());
+    };
+    let counted = C::integer(found, 0)?;
     let counted = u64::try_from(counted);
     Ok(counted.map_err(|_| Error::internal("fewer than no documents were counted"))?)
 }
 
-fn position(
-    found: &PgRow,
+fn position<C: Ask>(
+    found: &C::Row,
     first: usize,
     request: &FindRequest,
     key: Key,
@@ -103,7 +104,7 @@ fn position(
         values.push(match &sort.target {
             SortTarget::Field(_) => {
                 column += 1;
-                row::scalar(found, column - 1)?
+                C::scalar(found, column - 1)?
             }
             _ => Some(Scalar::from(key.id().as_str())),
         });

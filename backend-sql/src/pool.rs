@@ -6,45 +6,57 @@
 //! taken place by then or never will. Writes wait for that, so a write that was abandoned takes no
 //! effect after one that was called later.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleResult, Timeouts};
-use sqlx_core::connection::Connection;
-use sqlx_core::query_scalar::query_scalar;
-use sqlx_postgres::{PgConnection, Postgres};
 use strongroom_core::error::{Error, ErrorKind, Result};
 use tokio::sync::Notify;
 
-use super::error::{Failure, Phase, answered};
-use super::login::Connector;
-use super::options::PostgresOptions;
+use crate::failure::{Failure, Phase};
 
 /// How long the end of an abandoned process is waited for.
-const END_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const END_WAIT: Duration = Duration::from_secs(5);
 
-/// A connection and the number of its process at the server.
+/// A server, as far as its connections go.
+pub(crate) trait Server: fmt::Debug + Send + Sync + 'static {
+    /// A connection. Dropping it closes it.
+    type Connection: fmt::Debug + Send;
+    /// What the server knows its side of a connection by.
+    type Process: fmt::Debug + Copy + Send + Sync;
+
+    /// Opens a connection.
+    fn open(&self) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;
+
+    /// Asks which process of the server's is at the other end.
+    fn process(
+        connection: &mut Self::Connection,
+    ) -> impl Future<Output = Result<Self::Process, Failure>> + Send;
+
+    /// Ends a process, and waits [`END_WAIT`] at most until what it did has taken place or never
+    /// will.
+    fn end(&self, process: Self::Process) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// A connection and its process at the server.
 #[derive(Debug)]
-pub(crate) struct Link {
-    connection: PgConnection,
-    process: i32,
+pub(crate) struct Link<S: Server> {
+    connection: S::Connection,
+    process: S::Process,
 }
 
 #[derive(Debug)]
-pub(crate) struct Manager {
-    connector: Connector,
-}
+pub(crate) struct Manager<S>(Arc<S>);
 
-impl managed::Manager for Manager {
-    type Type = Link;
+impl<S: Server> managed::Manager for Manager<S> {
+    type Type = Link<S>;
     type Error = Failure;
 
-    async fn create(&self) -> Result<Link, Failure> {
-        let mut connection = self.connector.open().await?;
-        let process = query_scalar::<Postgres, i32>("SELECT pg_backend_pid()")
-            .fetch_one(&mut connection)
-            .await?;
+    async fn create(&self) -> Result<Link<S>, Failure> {
+        let mut connection = self.0.open().await?;
+        let process = S::process(&mut connection).await?;
         Ok(Link {
             connection,
             process,
@@ -52,16 +64,16 @@ impl managed::Manager for Manager {
     }
 
     /// Only idle connections come back. One that broke meanwhile tells at its next use.
-    async fn recycle(&self, _: &mut Link, _: &Metrics) -> RecycleResult<Failure> {
+    async fn recycle(&self, _: &mut Link<S>, _: &Metrics) -> RecycleResult<Failure> {
         Ok(())
     }
 }
 
 /// The pool, and what was abandoned.
 #[derive(Debug)]
-pub(crate) struct Links {
-    pool: Pool<Manager>,
-    connector: Connector,
+pub(crate) struct Links<S: Server> {
+    pool: Pool<Manager<S>>,
+    server: Arc<S>,
     wait: Duration,
     closed: AtomicBool,
     /// How many leases are out that closing waits for.
@@ -71,21 +83,19 @@ pub(crate) struct Links {
     moved: Notify,
 }
 
-impl Links {
-    pub(crate) fn new(options: &PostgresOptions) -> Result<Arc<Self>> {
-        let connector = options.connector();
-        let manager = Manager {
-            connector: connector.clone(),
-        };
-        let pool = Pool::builder(manager)
-            .max_size(options.connections)
+impl<S: Server> Links<S> {
+    /// A pool of so many connections at most. A call waits so long for one.
+    pub(crate) fn new(server: S, connections: usize, wait: Duration) -> Result<Arc<Self>> {
+        let server = Arc::new(server);
+        let pool = Pool::builder(Manager(server.clone()))
+            .max_size(connections)
             .runtime(deadpool::Runtime::Tokio1)
             .build()
             .map_err(|e| Error::internal("the pool cannot be made").with_source(e))?;
         Ok(Arc::new(Self {
             pool,
-            connector,
-            wait: options.wait,
+            server,
+            wait,
             closed: AtomicBool::new(false),
             used: AtomicUsize::new(0),
             ending: AtomicUsize::new(0),
@@ -94,8 +104,8 @@ impl Links {
     }
 
     /// Opens a connection that is none of the pool's.
-    pub(crate) async fn open(&self) -> Result<PgConnection, Failure> {
-        self.connector.open().await
+    pub(crate) async fn open(&self) -> Result<S::Connection, Failure> {
+        self.server.open().await
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {
@@ -106,12 +116,12 @@ impl Links {
     }
 
     /// Takes a connection to read with.
-    pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease> {
+    pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease<S>> {
         self.lease_within(self.wait).await
     }
 
     /// Takes a connection to write with: what was abandoned before has ended.
-    pub(crate) async fn lease_to_write(self: &Arc<Self>) -> Result<Lease> {
+    pub(crate) async fn lease_to_write(self: &Arc<Self>) -> Result<Lease<S>> {
         if self.ending.load(Ordering::SeqCst) > 0 {
             let ended = tokio::time::timeout(self.wait, self.until_none(&self.ending)).await;
             if ended.is_err() {
@@ -124,7 +134,7 @@ impl Links {
         self.lease().await
     }
 
-    pub(crate) async fn lease_within(self: &Arc<Self>, wait: Duration) -> Result<Lease> {
+    pub(crate) async fn lease_within(self: &Arc<Self>, wait: Duration) -> Result<Lease<S>> {
         self.check_open()?;
         // Counted before the pool is asked, so that closing waits for it.
         let mut lease = Lease {
@@ -186,48 +196,25 @@ impl Links {
     }
 
     /// Ends the process of a connection that nobody knows the state of.
-    fn end(self: &Arc<Self>, link: Link) {
+    fn end(self: &Arc<Self>, link: Link<S>) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
         self.ending.fetch_add(1, Ordering::SeqCst);
         let done = Ending(self.clone());
         runtime.spawn(async move {
-            let ended = tokio::time::timeout(2 * END_WAIT, done.0.end_process(link.process)).await;
+            let ended = tokio::time::timeout(2 * END_WAIT, done.0.server.end(link.process)).await;
             // What cannot be ended because the server does not answer is lost to the server, too.
             drop(ended);
             drop(link);
             drop(done);
         });
     }
-
-    /// Ends the process that may still be committing, and asks what became of the transaction.
-    async fn committed(&self, process: i32, transaction: &str) -> Result<Option<String>, Failure> {
-        self.end_process(process).await?;
-        let mut connection = self.open().await?;
-        let status = query_scalar::<Postgres, Option<String>>("SELECT pg_xact_status($1::xid8)")
-            .bind(transaction)
-            .fetch_one(&mut connection)
-            .await?;
-        connection.close().await?;
-        Ok(status)
-    }
-
-    async fn end_process(&self, process: i32) -> Result<(), Failure> {
-        let mut connection = self.open().await?;
-        let wait = i64::try_from(END_WAIT.as_millis()).unwrap_or(i64::MAX);
-        sqlx_core::query::query::<Postgres>("SELECT pg_terminate_backend($1, $2)")
-            .bind(process)
-            .bind(wait)
-            .execute(&mut connection)
-            .await?;
-        Ok(connection.close().await?)
-    }
 }
 
-struct Ending(Arc<Links>);
+struct Ending<S: Server>(Arc<Links<S>>);
 
-impl Drop for Ending {
+impl<S: Server> Drop for Ending<S> {
     fn drop(&mut self) {
         self.0.ending.fetch_sub(1, Ordering::SeqCst);
         self.0.moved.notify_waiters();
@@ -236,20 +223,25 @@ impl Drop for Ending {
 
 /// A connection in use.
 #[derive(Debug)]
-pub(crate) struct Lease {
-    links: Arc<Links>,
-    object: Option<Object<Manager>>,
+pub(crate) struct Lease<S: Server> {
+    links: Arc<Links<S>>,
+    object: Option<Object<Manager<S>>>,
     idle: bool,
     counted: bool,
 }
 
-impl Lease {
+impl<S: Server> Lease<S> {
     /// The connection.
-    pub(crate) fn connection(&mut self) -> Result<&mut PgConnection> {
+    pub(crate) fn connection(&mut self) -> Result<&mut S::Connection> {
         match &mut self.object {
             Some(object) => Ok(&mut object.connection),
             None => Err(Error::internal("a lease holds no connection")),
         }
+    }
+
+    /// The server.
+    pub(crate) fn server(&self) -> &S {
+        &self.links.server
     }
 
     /// Gives the connection back: it is idle, and in no transaction.
@@ -261,23 +253,20 @@ impl Lease {
     /// end, and hands the outcome on.
     pub(crate) fn after<T>(self, outcome: Result<T, Failure>) -> Result<T, Failure> {
         match &outcome {
-            Err(Failure::Engine(error)) if answered(error).is_none() => drop(self),
+            Err(failure) if failure.is_loss() => drop(self),
             _ => self.give_back(),
         }
         outcome
     }
 
-    /// What became of the transaction of this number, whose commit was sent on this connection
-    /// and not answered: `None` if the server does not tell.
-    pub(crate) async fn committed(mut self, transaction: &str) -> Option<bool> {
+    /// Ends the connection's process and hands over the server to ask what became of what was sent:
+    /// `None` if it cannot be ended.
+    pub(crate) async fn end(mut self) -> Option<Arc<S>> {
         let link = Object::take(self.object.take()?);
-        let asked = self.links.committed(link.process, transaction);
-        let told = tokio::time::timeout(2 * END_WAIT, asked).await;
-        match told.ok()?.ok()?.as_deref() {
-            Some("committed") => Some(true),
-            Some("aborted") => Some(false),
-            _ => None,
-        }
+        let server = self.links.server.clone();
+        let ended = tokio::time::timeout(2 * END_WAIT, server.end(link.process)).await;
+        ended.ok()?.ok()?;
+        Some(server)
     }
 
     /// Closing the store does not wait for this one any more: it belongs to a transaction.
@@ -289,7 +278,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl<S: Server> Drop for Lease<S> {
     fn drop(&mut self) {
         if !self.idle
             && let Some(object) = self.object.take()

@@ -11,10 +11,11 @@ macro_rules! family {
             async fn load(&self, request: LoadRequest) -> Result<Vec<Option<RawDocument>>> {
                 let statements = self.shared().statements(&request.model);
                 let model = request.model.clone();
+                let around = load::around(&request);
                 let work: Work<_> = Box::new(move |c, _| {
                     Box::pin(async move { load::load(c, &statements, &request).await })
                 });
-                self.run(Operation::Load, Around::Read, Some(model), work, |_| false)
+                self.run(Operation::Load, around, Some(model), work, |_| false)
                     .await
             }
         }
@@ -41,13 +42,9 @@ macro_rules! family {
         }
 
         impl $type {
-            async fn run_bulk(
-                &self,
-                model: Arc<Model>,
-                work: Work<bulk::Outcomes>,
-            ) -> Result<bulk::Outcomes> {
+            async fn run_bulk(&self, model: Arc<Model>, work: Work<Outcomes>) -> Result<Outcomes> {
                 let (operation, around) = (Operation::Bulk, Around::Transaction);
-                self.run(operation, around, Some(model), work, bulk::violates)
+                self.run(operation, around, Some(model), work, outcomes::violates)
                     .await
             }
         }
@@ -71,24 +68,21 @@ macro_rules! family {
                 };
                 // One statement, and for what that leaves a transaction.
                 let items = request.items;
+                let around = at_once::around(&items);
                 let (asked, by) = (items.clone(), statements.clone());
                 let work: Work<_> = Box::new(move |c, undo| {
                     Box::pin(async move {
-                        let mut told = at_once::untold(&asked);
+                        let mut told = outcomes::untold(&asked);
                         at_once::write(c, &by, &asked, &order, undo, &mut told).await?;
                         Ok(told)
                     })
                 });
                 let mut told = self
-                    .run(
-                        Operation::Bulk,
-                        Around::Write,
-                        Some(model.clone()),
-                        work,
-                        |_| false,
-                    )
+                    .run(Operation::Bulk, around, Some(model.clone()), work, |_| {
+                        false
+                    })
                     .await?;
-                let left = Arc::new(at_once::left(&items, &told));
+                let left = Arc::new(outcomes::left(&items, &told));
                 if !left.is_empty() {
                     let asked = left.clone();
                     let work: Work<_> = Box::new(move |c, undo| {
@@ -98,10 +92,10 @@ macro_rules! family {
                     });
                     let outcomes = match self.run_bulk(model, work).await {
                         // The others have taken effect.
-                        Err(error) if left.len() < items.len() => bulk::of_each(&error, &left),
+                        Err(error) if left.len() < items.len() => outcomes::of_each(&error, &left),
                         outcomes => outcomes?,
                     };
-                    at_once::fill(&mut told, outcomes);
+                    outcomes::fill(&mut told, outcomes);
                 }
                 Ok(BulkReply::new(told.into_iter().flatten().collect()))
             }
@@ -169,7 +163,12 @@ macro_rules! family {
                 let operation = request.action.operation();
                 let work: Work<_> = Box::new(move |c, undo| {
                     Box::pin(async move {
-                        matching::write_matching(c, &statements, &request, undo).await
+                        let step = matching::find(c, &request).await?;
+                        if step.items.is_empty() {
+                            return Ok(step.reply(Outcomes::new()));
+                        }
+                        let bulk = bulk::bulk(c, &statements, &step.items, false, undo).await;
+                        Ok(step.reply(bulk?))
                     })
                 });
                 self.run(operation, Around::Transaction, Some(model), work, |reply| {
@@ -218,13 +217,9 @@ macro_rules! family {
                 let wanted = model.clone();
                 let work: Work<_> =
                     Box::new(move |c, _| Box::pin(async move { schema::ensure(c, &wanted).await }));
-                self.run(
-                    Operation::Ensure,
-                    Around::Transaction,
-                    Some(model),
-                    work,
-                    |_| false,
-                )
+                self.run(Operation::Ensure, Around::Schema, Some(model), work, |_| {
+                    false
+                })
                 .await
             }
 
@@ -245,7 +240,7 @@ macro_rules! family {
                 });
                 self.run(
                     Operation::DropCollection,
-                    Around::Transaction,
+                    Around::Schema,
                     None,
                     work,
                     |_| false,

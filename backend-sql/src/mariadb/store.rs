@@ -1,0 +1,148 @@
+//! The store.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use strongroom_core::error::{Error, ErrorKind, Operation, Result};
+use strongroom_core::model::{CollectionName, Model, RawDocument};
+use strongroom_core::store::{
+    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
+    Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Store,
+    Transact, Transaction,
+};
+
+use crate::family::family;
+use crate::outcomes::{self, Outcomes};
+use crate::scan::StoreScan;
+use crate::work::Around;
+use crate::{aggregate, group, matching, search};
+
+use super::bulk::at_once;
+use super::options::MariaDbOptions;
+use super::shared::{Shared, Work};
+use super::{bulk, explain, load, schema, transaction, write};
+
+/// Documents in a MariaDB database. Clones share the connections.
+///
+/// Any number of stores and processes can use one database at once. A dropped future leaves the
+/// store usable: a write that was under way takes place entirely or not at all, and before any
+/// write that is called later.
+///
+/// # Examples
+///
+/// ```no_run
+/// use strongroom_core::model::{Body, Expected, Key, Model};
+/// use strongroom_core::store::{EnsureRequest, Save, SaveRequest, Schema, Write};
+/// use strongroom_sqlx::{MariaDbOptions, MariaDbStore};
+///
+/// # async fn example() -> Result<(), strongroom_core::Error> {
+/// let options = MariaDbOptions::from_url("mariadb://ada@127.0.0.1/app")?;
+/// let store = MariaDbStore::connect(options).await?;
+/// let model = Model::builder("users").build()?;
+/// store.ensure(EnsureRequest::new(model.clone())).await?;
+/// let write = Write::put(Key::new("ada")?, Body::parse(r#"{"age":36}"#)?, Expected::Absent);
+/// store.save(SaveRequest::new(model, write)).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct MariaDbStore {
+    shared: Arc<Shared>,
+}
+
+impl MariaDbStore {
+    /// Connects to a server and makes the database ready for the store: three tables and some
+    /// functions whose names begin with `strongroom_`.
+    ///
+    /// A dropped future may leave some of them; the next call makes the others.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if the server does not answer; `Unauthorized` if it refuses the user or the
+    /// user may not make tables; `Config` for a database that is not there or has the format of
+    /// another version.
+    pub async fn connect(options: MariaDbOptions) -> Result<Self> {
+        let connected = async {
+            let shared = Shared::connect(options).await?;
+            let look: Work<_> = Box::new(|c, _| Box::pin(schema::is_prepared(c)));
+            if !shared.run(Around::Read, None, look).await? {
+                let prepare: Work<_> = Box::new(|c, _| Box::pin(schema::prepare(c)));
+                shared.run(Around::Schema, None, prepare).await?;
+            }
+            Ok(shared)
+        };
+        let shared = connected.await;
+        let shared = shared.map_err(|e: Error| e.with_operation(Operation::Connect))?;
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    async fn run<T: Send>(
+        &self,
+        operation: Operation,
+        around: Around,
+        model: Option<Arc<Model>>,
+        work: Work<T>,
+        _violates: fn(&T) -> bool,
+    ) -> Result<T> {
+        let outcome = self.shared.run(around, model.as_deref(), work).await;
+        outcome.map_err(|e| {
+            let e = e.with_operation(operation);
+            match &model {
+                Some(model) => e.with_collection(model.name().clone()),
+                None => e,
+            }
+        })
+    }
+
+    async fn open_scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
+        Ok(Box::new(
+            StoreScan::open(&self.shared.links, &self.shared.scans, request).await?,
+        ))
+    }
+}
+
+impl fmt::Debug for MariaDbStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MariaDbStore")
+            .field("options", &self.shared.options)
+            .finish_non_exhaustive()
+    }
+}
+
+family!(MariaDbStore);
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Store for MariaDbStore {
+    fn capabilities(&self) -> &Capabilities {
+        &self.shared.capabilities
+    }
+
+    fn transact(&self) -> Option<Arc<dyn Transact>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.shared.close().await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Transact for MariaDbStore {
+    async fn begin(&self, options: BeginOptions) -> Result<Arc<dyn Transaction>> {
+        let begun = transaction::begin(&self.shared, &options).await;
+        begun.map_err(|e| e.with_operation(Operation::Begin))
+    }
+}

@@ -1,0 +1,178 @@
+//! Transactions, as MariaDB has them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx_core::Error as Driver;
+use sqlx_core::raw_sql::raw_sql;
+use sqlx_core::sql_str::AssertSqlSafe;
+use sqlx_mysql::MySqlConnection;
+use strongroom_core::error::{Error, ErrorKind, Operation, Result};
+use strongroom_core::model::{CollectionName, Model, RawDocument, WriteId};
+use strongroom_core::store::{
+    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
+    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
+    FindRequest, GroupRequest, Groups, Health, Isolation, Load, LoadRequest, MatchingReply,
+    MatchingRequest, Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search,
+    ServerInfo, Store, Transact, Transaction,
+};
+
+use crate::failure::{Phase, is_answer, map};
+use crate::levels::{LevelId, cancelled};
+use crate::outcomes::{self, Outcomes};
+use crate::pages::{self, Place};
+use crate::pool::END_WAIT;
+use crate::session::{Engine, Leaves, Session, roll_back};
+use crate::transaction::transaction;
+use crate::work::Around;
+use crate::{aggregate, group, matching, search};
+
+use super::bulk::at_once;
+use super::error::{answered, ends_transaction, is_violation};
+use super::login::Connector;
+use super::shared::{Lease, Shared, Work};
+use super::statements::NOW;
+use super::{bulk, explain, load, schema, write};
+
+impl Engine for Connector {
+    fn begin(isolation: Isolation) -> Result<&'static str> {
+        Ok(match isolation {
+            Isolation::Default => "START TRANSACTION; SAVEPOINT strongroom_begin",
+            Isolation::Snapshot => {
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
+                 START TRANSACTION WITH CONSISTENT SNAPSHOT; SAVEPOINT strongroom_begin"
+            }
+            Isolation::Serializable => {
+                "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION; \
+                 SAVEPOINT strongroom_begin"
+            }
+            _ => return Err(Error::unsupported("this isolation")),
+        })
+    }
+
+    async fn send(connection: &mut MySqlConnection, sql: &str) -> Result<(), Driver> {
+        // It holds names of savepoints and numbers of commits, and no value.
+        let sent = raw_sql(AssertSqlSafe(sql)).execute(connection).await;
+        sent.map(drop)
+    }
+
+    /// A statement that the server refuses undoes nothing but itself.
+    fn needs_savepoint(around: Around) -> bool {
+        around == Around::Transaction
+    }
+
+    fn check(around: Around) -> Result<()> {
+        if around == Around::Schema {
+            return Err(Error::unsupported(
+                "a change of the schema within a transaction, which it would commit",
+            ));
+        }
+        Ok(())
+    }
+
+    fn leaves(error: &Driver) -> Leaves {
+        if ends_transaction(error) {
+            Leaves::Nothing
+        } else if is_violation(error) {
+            Leaves::Doomed
+        } else {
+            Leaves::AllElse
+        }
+    }
+
+    /// The transaction writes into a table that it is committed, which tells later what became of a
+    /// commit whose own answer is lost. Where the server has rolled back by itself, statements take
+    /// effect one by one; there the savepoint of the beginning is missing, and none follows.
+    async fn commit(mut lease: Lease, wrote: bool) -> Result<()> {
+        let commit = WriteId::random();
+        let note = if wrote {
+            let id: String = commit
+                .as_bytes()
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect();
+            format!("INSERT INTO strongroom_commits (id, committed_at) VALUES (x'{id}', {NOW}); ")
+        } else {
+            String::new()
+        };
+        let sql = format!("RELEASE SAVEPOINT strongroom_begin; {note}COMMIT");
+        let Err(error) = Self::send(lease.connection()?, &sql).await else {
+            if !wrote || prune(&mut lease).await {
+                lease.give_back();
+            }
+            return Ok(());
+        };
+        if is_answer(&error) {
+            let lost = answered(&error).is_some_and(|e| e.number() == NO_SAVEPOINT);
+            drop(roll_back(lease).await);
+            return Err(if lost {
+                cancelled("the server rolled the transaction back, so nothing was written")
+            } else {
+                map(error, Phase::Read, None)
+            });
+        }
+        if !wrote {
+            // Nothing can be missing.
+            return Ok(());
+        }
+        match committed(lease, &commit).await {
+            Some(true) => Ok(()),
+            Some(false) => Err(Error::new(
+                ErrorKind::Unavailable,
+                "the connection broke before the commit, so nothing was written",
+            )
+            .with_source(error)),
+            None => Err(map(error, Phase::Write, None)),
+        }
+    }
+}
+
+/// The server answers that there is no such savepoint.
+const NO_SAVEPOINT: u16 = 1305;
+/// After how many commits old ones are taken out of the table.
+const PRUNE_EVERY: u64 = 256;
+/// How long a commit stays in the table, in milliseconds: far longer than one is asked for.
+const KEPT: u64 = 60 * 60 * 1_000;
+
+/// Takes old commits out of the table now and then. The commit before it is done, whatever becomes of
+/// this; `false` if the connection broke.
+async fn prune(lease: &mut Lease) -> bool {
+    let before = lease.server().commits.fetch_add(1, Ordering::Relaxed);
+    if before % PRUNE_EVERY != 0 {
+        return true;
+    }
+    let sql =
+        format!("DELETE FROM strongroom_commits WHERE committed_at < {NOW} - {KEPT} LIMIT 10000");
+    let Ok(connection) = lease.connection() else {
+        return false;
+    };
+    match Connector::send(connection, &sql).await {
+        Ok(()) => true,
+        Err(error) => is_answer(&error),
+    }
+}
+
+/// What became of the transaction that wrote down this commit: `None` if the server does not tell.
+async fn committed(lease: Lease, commit: &WriteId) -> Option<bool> {
+    let server = lease.end().await?;
+    let told = tokio::time::timeout(2 * END_WAIT, server.committed(commit)).await;
+    told.ok()?.ok()
+}
+
+/// Begins a transaction. A dropped future leaves none open.
+pub(crate) async fn begin(
+    shared: &Arc<Shared>,
+    options: &BeginOptions,
+) -> Result<Arc<dyn Transaction>> {
+    let wait = options.wait.unwrap_or(shared.options.wait);
+    let (session, level) = shared.sessions.begin(&shared.links, options, wait).await?;
+    Ok(Arc::new(MariaDbTransaction {
+        shared: shared.clone(),
+        session,
+        level,
+    }))
+}
+
+transaction!(MariaDbTransaction, Connector);

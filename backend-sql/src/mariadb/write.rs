@@ -1,0 +1,226 @@
+//! One write: the table of writes in SQL.
+//!
+//! A statement decides the expectation and writes. Only where it wrote nothing is the server asked
+//! what is there; where that contradicts the statement, because someone was faster, the write is
+//! decided anew.
+
+use sqlx_mysql::{MySqlConnection, MySqlQueryResult};
+use strongroom_core::error::{Error, ErrorKind, Result};
+use strongroom_core::model::{Body, Expected, Key, Version};
+use strongroom_core::store::{Action, BulkItem, Effect, Intent, Made, Receipt, Write};
+
+use crate::failure::Failure;
+
+use super::body;
+use super::bulk::at_once;
+use super::computed;
+use super::error::is_taken;
+use super::row;
+use super::statements::Statements;
+
+/// How often a write that lost a race, which told it nothing, is decided anew.
+const ATTEMPTS: usize = 32;
+
+type Written = Result<Receipt, Failure>;
+
+/// Whether the write needs a transaction around it.
+pub(crate) fn needs_transaction(write: &Write) -> bool {
+    matches!(write.action, Action::Patch(_))
+}
+
+/// Carries out one item of a bulk within a transaction.
+pub(crate) async fn item(
+    connection: &mut MySqlConnection,
+    statements: &Statements,
+    item: &BulkItem,
+) -> Written {
+    match item {
+        BulkItem::Write(one) => write(connection, statements, one).await,
+        BulkItem::Check { key, expected } => {
+            statements.model.check_key(key)?;
+            let actual = version(connection, statements, key).await?;
+            let effect = expected.decide(Intent::Check, key, actual)?;
+            Ok(Receipt::without_version(effect))
+        }
+    }
+}
+
+/// Carries out one write; a patch within a transaction.
+pub(crate) async fn write(
+    connection: &mut MySqlConnection,
+    statements: &Statements,
+    write: &Write,
+) -> Written {
+    let key = &write.key;
+    statements.model.check_key(key)?;
+    let intent = Intent::from(&write.action);
+    write.expected.check(intent, key)?;
+    for _ in 0..ATTEMPTS {
+        let told = match &write.action {
+            Action::Put(put) if write.computed.is_empty() => {
+                put_once(connection, statements, write, put).await?
+            }
+            Action::Put(put) => {
+                let (put, made) =
+                    computed::onto(connection, statements, write, put.clone()).await?;
+                let receipt = put_once(connection, statements, write, &put).await?;
+                receipt.map(|receipt| receipt.with_made(made))
+            }
+            Action::Patch(_) => patch_once(connection, statements, write).await?,
+            Action::Delete => delete_once(connection, statements, write).await?,
+        };
+        if let Some(receipt) = told {
+            return Ok(receipt);
+        }
+        // Nothing was written. What is there says why, unless it changed meanwhile.
+        let actual = version(connection, statements, key).await?;
+        write.expected.decide(intent, key, actual)?;
+        if let Some(actual) = actual {
+            // At its last revision a document is not written again.
+            actual.next()?;
+        }
+    }
+    Err(Error::new(
+        ErrorKind::Contended,
+        "others changed the document at the same time, again and again",
+    )
+    .into())
+}
+
+/// Sends a statement that writes one document. What it matched it counts, be it changed or not.
+async fn send(
+    query: row::Query<'_>,
+    connection: &mut MySqlConnection,
+) -> Result<Option<MySqlQueryResult>, Failure> {
+    let done = query.execute(connection).await?;
+    Ok((done.rows_affected() > 0).then_some(done))
+}
+
+async fn put_once(
+    connection: &mut MySqlConnection,
+    statements: &Statements,
+    write: &Write,
+    put: &Body,
+) -> Result<Option<Receipt>, Failure> {
+    let key = &write.key;
+    let id = write.write_id.as_bytes().to_vec();
+    let text = body::stored(put, statements.max_packet)?;
+    match write.expected {
+        Expected::Absent => {
+            let version = Version::created();
+            let insert = row::statement(&statements.insert)
+                .bind(version.counter())
+                .bind(id)
+                .bind(text.into_owned());
+            match send(Statements::bind_key(insert, key), connection).await {
+                Err(Failure::Engine(error)) if is_taken(&error) => Ok(None),
+                done => Ok(done?.map(|_| Receipt::written(Effect::Created, version))),
+            }
+        }
+        // The statement that creates or replaces goes by any key that is unique.
+        Expected::Any if !statements.has_unique => {
+            at_once::upsert(connection, statements, write, &text).await
+        }
+        Expected::Any | Expected::Present => {
+            let replace = row::statement(&statements.replace_present)
+                .bind(id.clone())
+                .bind(text.as_ref().to_owned());
+            if let Some(done) = send(Statements::bind_key(replace, key), connection).await? {
+                let counter = i64::try_from(done.last_insert_id())
+                    .map_err(|_| Error::internal("a stored version is too large"))?;
+                let version = Version::from_counter(counter)?;
+                return Ok(Some(Receipt::written(Effect::Replaced, version)));
+            }
+            if write.expected == Expected::Present
+                || version(connection, statements, key).await?.is_some()
+            {
+                return Ok(None);
+            }
+            let version = Version::created();
+            let insert = row::statement(&statements.insert)
+                .bind(version.counter())
+                .bind(id)
+                .bind(text.into_owned());
+            match send(Statements::bind_key(insert, key), connection).await {
+                Err(Failure::Engine(error)) if is_taken(&error) => Ok(None),
+                done => Ok(done?.map(|_| Receipt::written(Effect::Created, version))),
+            }
+        }
+        Expected::Exactly(version) => {
+            let Some(counter) = version.counter() else {
+                // A version of another kind of store is the version of no document here.
+                return Ok(None);
+            };
+            let next = version.next()?;
+            let replace = row::statement(&statements.replace_exactly)
+                .bind(id)
+                .bind(text.into_owned());
+            let replace = Statements::bind_key(replace, key).bind(counter);
+            let done = send(replace, connection).await?;
+            Ok(done.map(|_| Receipt::written(Effect::Replaced, next)))
+        }
+    }
+}
+
+/// Reads and locks the document, and replaces what was read.
+async fn patch_once(
+    connection: &mut MySqlConnection,
+    statements: &Statements,
+    write: &Write,
+) -> Result<Option<Receipt>, Failure> {
+    let key = &write.key;
+    let intent = Intent::from(&write.action);
+    let Action::Patch(patch) = &write.action else {
+        return Err(Error::internal("this is no patch").into());
+    };
+    let get = Statements::with_key(&statements.get_locked, key);
+    let Some(found) = row::first(get, connection).await? else {
+        write.expected.decide(intent, key, None)?;
+        return Err(Error::not_found(key.clone()).into());
+    };
+    let found = row::aged_document(&found, 0, key.clone())?;
+    write.expected.decide(intent, key, Some(found.version))?;
+    let patched = patch.apply(&found.body)?;
+    let (patched, made): (Body, Made) =
+        computed::onto(connection, statements, write, patched).await?;
+    let next = found.version.next()?;
+    let text = body::stored(&patched, statements.max_packet)?;
+    let replace = row::statement(&statements.replace_exactly)
+        .bind(write.write_id.as_bytes().to_vec())
+        .bind(text.into_owned());
+    let replace = Statements::bind_key(replace, key).bind(found.version.counter());
+    let done = send(replace, connection).await?;
+    Ok(done.map(|_| Receipt::written(Effect::Patched, next).with_made(made)))
+}
+
+async fn delete_once(
+    connection: &mut MySqlConnection,
+    statements: &Statements,
+    write: &Write,
+) -> Result<Option<Receipt>, Failure> {
+    let gone = Receipt::without_version(Effect::Deleted);
+    let key = &write.key;
+    if let Expected::Exactly(version) = write.expected {
+        let Some(counter) = version.counter() else {
+            return Ok(None);
+        };
+        let delete = Statements::with_key(&statements.delete_exactly, key).bind(counter);
+        return Ok(send(delete, connection).await?.map(|_| gone));
+    }
+    let delete = Statements::with_key(&statements.delete, key);
+    Ok(match send(delete, connection).await? {
+        Some(_) => Some(gone),
+        None if write.expected == Expected::Any => Some(Receipt::without_version(Effect::Absent)),
+        None => None,
+    })
+}
+
+async fn version(
+    connection: &mut MySqlConnection,
+    statements: &Statements,
+    key: &Key,
+) -> Result<Option<Version>, Failure> {
+    let found = Statements::with_key(&statements.version, key);
+    let found = row::first(found, connection).await?;
+    found.map(|found| row::version(&found, 0)).transpose()
+}
