@@ -128,6 +128,12 @@ pub trait Dialect: Debug + Send + Sync {
         interval: DateInterval,
     ) -> Result<()>;
 
+    /// Whether groups are counted outside of the query that makes them, because one query cannot do
+    /// both.
+    fn counts_groups_apart(&self) -> bool {
+        false
+    }
+
     /// Whether an index is read in its order only where `NULL` comes first ascending, and last
     /// descending. Then pages in the order of an indexed field whose missing values come at the
     /// other end are made of two: those with a value, and those without one.

@@ -59,7 +59,10 @@ pub fn group(dialect: &dyn Dialect, request: &GroupRequest) -> Result<Statement>
         Ranking::RowNumber => keys.as_slice(),
         _ => keys.get(..request.sort.len()).unwrap_or_default(),
     };
-    if !asked.is_empty() {
+    if asked.is_empty() {
+        // Some databases give no rank without an order; in this one all documents of a group tie.
+        sql.text(" ORDER BY d.g");
+    } else {
         order_by(&mut sql, asked);
     }
     sql.text(") AS n FROM (SELECT d.id");

@@ -225,6 +225,11 @@ impl Dialect for MariaDb {
         dates::begin(sql, value, interval)
     }
 
+    /// In one query the server mixes the groups up where it counts different values as well.
+    fn counts_groups_apart(&self) -> bool {
+        true
+    }
+
     fn null_is_least(&self) -> bool {
         true
     }

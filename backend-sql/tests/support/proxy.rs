@@ -82,7 +82,11 @@ fn cut_here(armed: &Armed, message: &[u8]) -> Option<Cut> {
     let mut armed = armed.lock().unwrap();
     let (cut, at) = (*armed)?;
     let here = match at {
-        At::Commit => message.windows(6).any(|word| word == b"COMMIT"),
+        At::Commit => {
+            // A setting of MariaDB's has the word within another.
+            let within = |word: &[u8]| word.starts_with(b"COMMIT") && !word.ends_with(b"T");
+            message.ends_with(b"COMMIT") || message.windows(7).any(within)
+        }
         At::Message(0) => true,
         At::Message(more) => {
             *armed = Some((cut, At::Message(more - 1)));

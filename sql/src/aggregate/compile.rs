@@ -10,7 +10,7 @@ use strongroom_core::store::{AggregateRequest, FindRequest};
 use super::figures::{self, Columns};
 use super::rows::{Keys, Objects, Rows, Scope};
 use super::{Step, What};
-use crate::dialect::Dialect;
+use crate::dialect::{DOCUMENT, Dialect};
 use crate::page::{column, find, order_by, sort_keys};
 use crate::param::{Statement, Writer};
 
@@ -311,13 +311,31 @@ fn buckets(
         sql.text("count(*)").text(more).text(" FROM ");
         return rows.write(sql);
     };
-    sql.text("d.g AS g, count(*) AS c");
-    if columns.is_some() && matches!(keys, Keys::Terms { .. }) {
-        sql.text(", sum(count(*)) OVER () AS t");
+    let total = columns.is_some() && matches!(keys, Keys::Terms { .. });
+    let apart = total && sql.dialect().counts_groups_apart();
+    if apart {
+        let figures = columns.map(Columns::names).unwrap_or_default();
+        sql.text("d.g AS g, d.c AS c, sum(d.c) OVER () AS t");
+        sql.text(figures).text(" FROM (SELECT ");
     }
-    sql.text(more).text(" FROM ");
+    sql.text("d.g AS g, count(*) AS c");
+    if apart {
+        sql.text(columns.map(Columns::named).unwrap_or_default());
+    } else {
+        sql.text(if total {
+            ", sum(count(*)) OVER () AS t"
+        } else {
+            ""
+        });
+        sql.text(more);
+    }
+    sql.text(" FROM ");
     rows.write(sql)?;
-    sql.text(" WHERE d.g IS NOT NULL GROUP BY d.g ORDER BY ");
+    sql.text(" WHERE d.g IS NOT NULL GROUP BY d.g");
+    if apart {
+        sql.text(") AS ").text(DOCUMENT);
+    }
+    sql.text(" ORDER BY ");
     let (order, most) = match keys {
         Keys::Terms { size, order } => {
             let order = match order {

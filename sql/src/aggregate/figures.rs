@@ -5,7 +5,7 @@ use strongroom_core::model::{FieldPath, Kind, Scalar};
 use strongroom_core::query::Aggregation;
 use strongroom_core::store::{AggregateResult, Cardinality, Stats};
 
-use crate::dialect::Dialect;
+use crate::dialect::{DOCUMENT, Dialect};
 
 /// The columns of the figures of one statement, each of them once.
 #[derive(Debug)]
@@ -108,6 +108,19 @@ impl Columns {
             reading,
             width: self.expressions.len(),
         })
+    }
+
+    /// The columns with names, each behind a comma.
+    pub(super) fn named(&self) -> String {
+        let all = self.expressions.iter().enumerate();
+        all.map(|(at, expression)| format!(", {expression} AS f{at}"))
+            .collect()
+    }
+
+    /// The columns that were given names, each behind a comma.
+    pub(super) fn names(&self) -> String {
+        let all = 0..self.expressions.len();
+        all.map(|at| format!(", {DOCUMENT}.f{at}")).collect()
     }
 
     /// The columns as SQL.

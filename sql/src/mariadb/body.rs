@@ -190,7 +190,8 @@ mod tests {
     #[track_caller]
     fn check(body: &str, stored: &str) {
         assert_eq!(store_body(body), stored);
-        let loaded: serde_json::Value = serde_json::from_slice(&load_body(stored.as_bytes())).unwrap();
+        let loaded: serde_json::Value =
+            serde_json::from_slice(&load_body(stored.as_bytes())).unwrap();
         let whole: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(loaded, whole);
     }

@@ -5,7 +5,7 @@
 /// A body's arrays are taken apart level by level, because a function of the server's cannot call
 /// itself: `[*][*]` of an array are the items of the arrays in it.
 pub const PREPARE: &[&str] = &[
-    r#"CREATE FUNCTION IF NOT EXISTS strongroom_leaves(
+    r#"CREATE OR REPLACE FUNCTION strongroom_leaves(
   body LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin,
   path TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin)
 RETURNS LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
@@ -40,7 +40,7 @@ BEGIN
   END WHILE;
   RETURN body;
 END"#,
-    r"CREATE FUNCTION IF NOT EXISTS strongroom_objects(
+    r"CREATE OR REPLACE FUNCTION strongroom_objects(
   body LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin,
   path TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin)
 RETURNS LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
@@ -60,14 +60,14 @@ BEGIN
   RETURN CONCAT('[', SUBSTR(found, 2), ']');
 END",
     // Where a step leaves the range of floats, so does the beginning of the bucket.
-    r"CREATE FUNCTION IF NOT EXISTS strongroom_histogram(value DOUBLE, step DOUBLE, shift DOUBLE)
+    r"CREATE OR REPLACE FUNCTION strongroom_histogram(value DOUBLE, step DOUBLE, shift DOUBLE)
 RETURNS DOUBLE
 DETERMINISTIC NO SQL SQL SECURITY INVOKER
 BEGIN
   DECLARE EXIT HANDLER FOR 1690 RETURN 1.7976931348623157e308;
   RETURN FLOOR((value - shift) / step) * step + shift + 0e0;
 END",
-    r"CREATE FUNCTION IF NOT EXISTS strongroom_month(millis BIGINT, months BIGINT)
+    r"CREATE OR REPLACE FUNCTION strongroom_month(millis BIGINT, months BIGINT)
 RETURNS BIGINT
 DETERMINISTIC NO SQL SQL SECURITY INVOKER
 BEGIN
