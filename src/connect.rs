@@ -65,8 +65,12 @@ const SCHEMES: &[(&str, Option<&str>)] = &[
 /// - `shards`: how many primary shards a new collection has (3);
 /// - `replicas`: how many replicas (as many as the engine makes by itself, which is 1);
 /// - `refresh_interval_ms`: how often searches see what was written (the engine's own second);
-/// - `timeout_ms`: how long one request may take (30 s, which is also the limit of a whole call
-///   unless [`Database::builder`] sets another);
+/// - `timeout_ms`: how long one request may take (30 s). A whole call, of which each try counts by
+///   itself, may take 30 s as well (bulks and what else is long 5 minutes), and where a request may
+///   take longer, as long as that and a second more;
+/// - `analysers`: which texts the engine reads by analysers of its own, as
+///   `users.bio:english,users.title:standard` with names of fields percent-encoded (none: every
+///   engine finds the same). Collections that are there keep theirs, and are not ensured by others;
 /// - `scan_keep_alive_ms`: how long a scan that nobody reads on is kept (a minute);
 /// - `attempts`: how often a write that has to load its document first begins anew (64);
 /// - `compression`: `none` (default) or `gzip`, of what is sent.
@@ -93,7 +97,12 @@ const SCHEMES: &[(&str, Option<&str>)] = &[
 /// # }).unwrap();
 /// ```
 pub async fn connect(url: &str) -> Result<Database> {
-    Ok(Database::new(open(url).await?))
+    let store = open(url).await?;
+    #[cfg(feature = "es")]
+    let layers = es::layers(url);
+    #[cfg(not(feature = "es"))]
+    let layers = strongroom_core::layers::LayerOptions::new();
+    Ok(Database::builder(store).layers(layers).build())
 }
 
 /// Opens the store that a URL names, to be used as it is or handed to [`Database::builder`].

@@ -11,6 +11,7 @@ use strongroom_core::store::{
 };
 use strongroom_core::{Error, Result};
 
+use crate::analysis::TextAnalysis;
 use crate::answer::{Hits, Unread};
 use crate::compile::{self, Place};
 use crate::index::Index;
@@ -22,8 +23,8 @@ const CARDINALITY_ERROR: f64 = 0.01;
 
 impl EsStore {
     pub(crate) async fn aggregate_now(&self, request: &AggregateRequest) -> Result<AggregateReply> {
-        let body = aggregate_body(request)?;
-        let (index, answer) = self.ask_now(request.model.name(), &body).await?;
+        let body = |index: &Index| aggregate_body(request, index.texts());
+        let (index, answer) = self.ask_now(&request.model, &[], body).await?;
         if has_inexact(&answer.aggregations)? {
             return self.aggregate_by_reading(request).await;
         }
@@ -36,9 +37,9 @@ impl EsStore {
     }
 }
 
-pub(crate) fn aggregate_body(request: &AggregateRequest) -> Result<Value> {
+pub(crate) fn aggregate_body(request: &AggregateRequest, texts: &TextAnalysis) -> Result<Value> {
     request.filter.check(&request.model)?;
-    let place = Place::documents(&request.model);
+    let place = Place::documents(&request.model).read_by(texts);
     let query = compile::query(&request.filter, place)?;
     let mut fields = Vec::new();
     fields_of_buckets(&request.aggregations, &mut fields);

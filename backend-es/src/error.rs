@@ -8,6 +8,8 @@ use std::error::Error as StdError;
 use serde::Deserialize;
 use strongroom_core::{Error, ErrorKind};
 
+use crate::analysis::TextAnalysis;
+
 /// Why a call has no usable reply.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -204,6 +206,20 @@ impl Failure {
     /// The error of a call that changes documents.
     pub(crate) fn into_write_error(self) -> Error {
         self.into_error(true)
+    }
+
+    /// The error of making or extending an index that reads texts by these analysers. What the
+    /// engine then does not understand are they: the rest of the request is this crate's own.
+    pub(crate) fn into_ensure_error(self, texts: &TextAnalysis) -> Error {
+        match self {
+            Self::Refused(refusal) if refusal.status == 400 && *texts != TextAnalysis::new() => {
+                Error::invalid(format!(
+                    "the search engine does not take the analysers of the collection: {}",
+                    refusal.reason
+                ))
+            }
+            other => other.into_read_error(),
+        }
     }
 
     /// Whether writes that failed so may have taken effect.

@@ -16,6 +16,7 @@ use strongroom_core::query::Filter;
 use strongroom_core::store::{MatchingAction, MatchingRequest, Refresh};
 use strongroom_core::{Error, ErrorKind, Result};
 
+use crate::analysis::TextAnalysis;
 use crate::compile;
 use crate::error::Failure;
 use crate::index::{Index, Stored};
@@ -27,7 +28,8 @@ use crate::wire::Request;
 const BATCH: usize = 500;
 
 impl EsStore {
-    /// Adds the fields that `wanted` has and the index has not, or finishes what was begun.
+    /// Adds the fields that `wanted` has and the index has not, or finishes what was begun. Texts
+    /// are read by these analysers from then on.
     ///
     /// Cut off, it leaves the mark of an extension, which the next one finishes.
     ///
@@ -35,7 +37,12 @@ impl EsStore {
     ///
     /// `Unavailable`, `Timeout`: some documents may not be found by the added fields until it is
     /// asked for again.
-    pub(crate) async fn extend(&self, stored: &Stored, wanted: &Model) -> Result<()> {
+    pub(crate) async fn extend(
+        &self,
+        stored: &Stored,
+        wanted: &Model,
+        texts: &TextAnalysis,
+    ) -> Result<()> {
         let index = &stored.index;
         let added = wanted.extends(index.model())?;
         let mut marks = stored.unfinished.clone();
@@ -47,15 +54,21 @@ impl EsStore {
             for field in index.model().fields().chain(added.iter().copied()) {
                 all = all.field(field.clone());
             }
-            let mapping = compile::extension(&*all.build()?)?;
+            let mapping = compile::extension(&*all.build()?, texts)?;
             let mark = index.draw_mark();
             self.rename(json!([{"add": {"index": index.name(), "alias": mark}}]))
                 .await?;
-            marks.push(mark);
             let path = format!("/{}/_mapping", index.name());
             let request = Request::new(Method::Put, &path).json(&mapping);
-            let reply = self.wire().call(request).await;
-            reply.map_err(Failure::into_read_error)?;
+            if let Err(failure) = self.wire().call(request).await {
+                let error = failure.into_ensure_error(texts);
+                if error.kind() == ErrorKind::Invalid {
+                    // Nothing was begun. If the mark stays, the next one has nothing to finish.
+                    let _ = self.rename(json!([unmark(index, &mark)])).await;
+                }
+                return Err(error);
+            }
+            marks.push(mark);
         }
         let pinned = index.pinned_anew();
         self.rename(json!([
@@ -64,9 +77,7 @@ impl EsStore {
         ]))
         .await?;
         self.write_all_anew(wanted).await?;
-        let removals = marks.iter().map(
-            |mark| json!({"remove": {"index": index.name(), "alias": mark, "must_exist": false}}),
-        );
+        let removals = marks.iter().map(|mark| unmark(index, mark));
         // Another one may have finished it as well, and taken the mark away.
         match self.rename(removals.collect()).await {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -100,7 +111,7 @@ impl EsStore {
             let is_last = found.len() < BATCH;
             let mut steps = Vec::with_capacity(found.len());
             for found in &found {
-                let source = compile::rewritten(index.model(), &found.document)?;
+                let source = compile::rewritten(index.place(), &found.document)?;
                 steps.push((&found.document.key, Step::Index(source, Some(found.guard))));
             }
             self.write_anew(&index, &steps).await?;
@@ -140,4 +151,9 @@ impl EsStore {
         }
         Ok(())
     }
+}
+
+/// Takes the mark of an extension away, if it is still there.
+fn unmark(index: &Index, mark: &str) -> Value {
+    json!({"remove": {"index": index.name(), "alias": mark, "must_exist": false}})
 }

@@ -7,6 +7,7 @@ use strongroom_core::store::{Group, GroupRequest, Groups, MAX_GROUPS, MAX_PAGE, 
 use strongroom_core::{Error, Result};
 
 use crate::aggregate::{has_inexact, key, read, with_inexact};
+use crate::analysis::TextAnalysis;
 use crate::answer::{Hit, Hits, Unread};
 use crate::compile::{self, Place};
 use crate::index::Index;
@@ -33,8 +34,9 @@ impl EsStore {
         };
         loop {
             documents = documents.min(MAX_PAGE + 1);
-            let body = group_body(request, documents)?;
-            let (index, answer) = self.ask_now(request.model.name(), &body).await?;
+            let body = |index: &Index| group_body(request, documents, index.texts());
+            let asked = self.ask_now(&request.model, &request.sort, body);
+            let (index, answer) = asked.await?;
             if has_inexact(&answer.aggregations)? {
                 return self.group_by_reading(request).await;
             }
@@ -50,12 +52,16 @@ impl EsStore {
     }
 }
 
-pub(crate) fn group_body(request: &GroupRequest, documents: usize) -> Result<Value> {
+pub(crate) fn group_body(
+    request: &GroupRequest,
+    documents: usize,
+    texts: &TextAnalysis,
+) -> Result<Value> {
     check_size("group has a size of", request.size, MAX_PAGE)?;
     check_size("number of groups is", request.groups, MAX_GROUPS)?;
     request.filter.check(&request.model)?;
-    let place = Place::documents(&request.model);
-    let mut query = compile::query(&request.filter, place)?;
+    let place = Place::documents(&request.model).read_by(texts);
+    let mut query = compile::asked(&request.filter, &request.sort, place)?;
     if let Some(after) = &request.after {
         query = compile::both(compile::greater(&request.by, after, place)?, query);
     }

@@ -12,11 +12,12 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use strongroom_core::model::{CollectionName, Model};
+use strongroom_core::model::{CollectionName, Kind, Model};
 use strongroom_core::{Error, ErrorKind, Result};
 use uuid::Uuid;
 
-use crate::compile;
+use crate::analysis::TextAnalysis;
+use crate::compile::{self, Place};
 
 /// A concrete index, as it was looked up.
 #[derive(Clone, Debug)]
@@ -25,6 +26,7 @@ pub(crate) struct Index {
     pin: String,
     id: u64,
     model: Arc<Model>,
+    texts: Arc<TextAnalysis>,
 }
 
 /// A collection as the engine holds it.
@@ -47,6 +49,7 @@ impl Index {
             pin,
             id,
             model,
+            texts: Arc::default(),
         }
     }
 
@@ -71,6 +74,22 @@ impl Index {
     /// The model that the index was made or extended for, by which documents are written.
     pub(crate) fn model(&self) -> &Arc<Model> {
         &self.model
+    }
+
+    /// How it reads texts.
+    pub(crate) fn texts(&self) -> &TextAnalysis {
+        &self.texts
+    }
+
+    /// Whether it was looked up when it had all texts of this model.
+    pub(crate) fn knows_texts_of(&self, model: &Model) -> bool {
+        let mut texts = model.fields().filter(|field| field.kind == Kind::Text);
+        texts.all(|field| self.model.field(field.path.as_str()).is_some())
+    }
+
+    /// Where its documents keep what is searched.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place::documents(&self.model).read_by(&self.texts)
     }
 
     /// The index's name. It is safe in a path: its parts are letters, digits, `_`, `-` and one dot.
@@ -132,12 +151,13 @@ impl Stored {
         };
         let pin = begins("pin").into_iter().next();
         match (parse(collection, name), model, pin) {
-            (Some(id), Some(model), Some(pin)) => Ok(Self {
+            (Some(id), Some((model, texts)), Some(pin)) => Ok(Self {
                 index: Index {
                     name: name.clone(),
                     pin,
                     id,
                     model: Arc::new(model),
+                    texts: Arc::new(texts),
                 },
                 unfinished: begins("extending"),
             }),

@@ -24,14 +24,23 @@
 //! documents hold no such numbers.
 //!
 //! Text is read by the words of the core, and the engine is told these: it tells the same texts
-//! apart as every other store, and knows neither stems nor stop words.
+//! apart as every other store, and knows neither stems nor stop words. Fields that are given an
+//! analyser ([`TextAnalysis`]) are the exception that the user makes: texts and questions are then
+//! read by the engine, and what it finds is its own to say.
+//!
+//! The score of an order by score is the engine's (BM25): the rarer a word is among all documents
+//! of the collection, the more it weighs, and the more the shorter the text; conditions add up, and
+//! of the objects of a nested field the best counts. Words are counted over all shards first, so
+//! equal texts have equal scores, at the price of one more round among the shards. Pages of one
+//! question are asked of the same copies of shards. Scores change as documents are written, so a
+//! document may be seen twice or not at all on pages while others write; a scan reads one state.
 //!
 //! A native condition, tagged `elasticsearch` or `opensearch`, is a query as a JSON object and
 //! refers to no values. It finds an outermost field in `body.<field>` (booleans as the keywords
 //! `true` and `false`, times in milliseconds), one within objects in `f.<field>`, words in
-//! `t.<field>`, ids in `k`, routings in `r`. In names of fields every byte but ASCII letters, digits,
-//! `_` and `-` is `%` and two hex digits: `f.address%2ecity`. An outermost field whose name has such
-//! a byte is in `f` too.
+//! `t.<field>`, texts of fields with an analyser in `a.<field>`, ids in `k`, routings in `r`. In
+//! names of fields every byte but ASCII letters, digits, `_` and `-` is `%` and two hex digits:
+//! `f.address%2ecity`. An outermost field whose name has such a byte is in `f` too.
 //!
 //! # Adding fields
 //!
@@ -124,6 +133,7 @@
 //! ```
 
 mod aggregate;
+mod analysis;
 mod answer;
 mod bulk;
 mod compile;
@@ -146,5 +156,6 @@ mod search;
 mod store;
 mod wire;
 
+pub use analysis::{AnalyserName, TextAnalysis};
 pub use connection::{Compression, EsCredentials};
 pub use store::{EsOptions, EsStore};

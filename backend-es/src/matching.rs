@@ -3,12 +3,13 @@
 
 use serde_json::{Value, json};
 use strongroom_core::Result;
-use strongroom_core::model::{Expected, Key, Model};
+use strongroom_core::model::{Expected, Key};
 use strongroom_core::query::{Position, SourceFilter};
 use strongroom_core::store::{
     Action, MAX_PAGE, MatchingAction, MatchingReply, MatchingRequest, Write,
 };
 
+use crate::analysis::TextAnalysis;
 use crate::bulk::Run;
 use crate::compile::{self, Place};
 use crate::index::Index;
@@ -21,7 +22,11 @@ use crate::store::{EsStore, MAX_REQUEST_BYTES};
 /// is sent.
 const BATCH: usize = 500;
 
-pub(crate) fn matching_body(request: &MatchingRequest, size: usize) -> Result<Value> {
+pub(crate) fn matching_body(
+    request: &MatchingRequest,
+    size: usize,
+    texts: &TextAnalysis,
+) -> Result<Value> {
     check_size(
         "write of what matches has a limit of",
         request.limit,
@@ -29,7 +34,8 @@ pub(crate) fn matching_body(request: &MatchingRequest, size: usize) -> Result<Va
     )?;
     let model = &request.model;
     request.filter.check(model)?;
-    let query = compile::query(&request.filter, Place::documents(model))?;
+    let place = Place::documents(model).read_by(texts);
+    let query = compile::query(&request.filter, place)?;
     // What the write itself left, when it was sent before, is passed over.
     let query = json!({"bool": {
         "filter": [query],
@@ -49,11 +55,11 @@ pub(crate) fn matching_body(request: &MatchingRequest, size: usize) -> Result<Va
     });
     if let (Some(after), Some(body)) = (&request.after, body.as_object_mut()) {
         model.check_key(after)?;
-        let place = Position {
+        let behind = Position {
             values: Vec::new(),
             key: after.clone(),
         };
-        let after = compile::search_after(&place, &[], &request.model, false)?;
+        let after = compile::search_after(&behind, &[], &request.model, false)?;
         body.insert("search_after".to_owned(), json!(after));
     }
     Ok(body)
@@ -106,8 +112,8 @@ impl EsStore {
         request: &MatchingRequest,
         size: usize,
     ) -> Result<(Index, Vec<Found>)> {
-        let body = matching_body(request, size)?;
-        let (index, answer) = self.ask_now(request.model.name(), &body).await?;
+        let body = |index: &Index| matching_body(request, size, index.texts());
+        let (index, answer) = self.ask_now(&request.model, &[], body).await?;
         let hits = answer.hits.hits.into_iter();
         let found = hits.map(|hit| hit.into_found(&index, &SourceFilter::All));
         Ok((index.clone(), found.collect::<Result<_>>()?))
@@ -136,7 +142,7 @@ impl EsStore {
         let mut run = Run::default();
         let mut sent: Vec<&Key> = Vec::new();
         for (write, found) in writes.iter().zip(&found) {
-            match step(index.model(), write, found) {
+            match step(index.place(), write, found) {
                 Ok(step) => {
                     if run.bytes() > MAX_REQUEST_BYTES {
                         let run = std::mem::take(&mut run);
@@ -165,16 +171,16 @@ impl EsStore {
     }
 }
 
-fn step(model: &Model, write: &Write, found: &Found) -> Result<Step> {
+fn step(place: Place<'_>, write: &Write, found: &Found) -> Result<Step> {
     let guard = Some(found.guard);
     Ok(match &write.action {
         Action::Patch(patch) => {
             let body = patch.apply(&found.document.body)?;
-            let source = compile::source(model, &write.key, &body, write.write_id)?;
+            let source = compile::source(place, &write.key, &body, write.write_id)?;
             Step::Index(source, guard)
         }
         Action::Put(body) => Step::Index(
-            compile::source(model, &write.key, body, write.write_id)?,
+            compile::source(place, &write.key, body, write.write_id)?,
             guard,
         ),
         Action::Delete => Step::Delete(guard),

@@ -6,10 +6,24 @@ use strongroom_core::query::{Position, Sort};
 use strongroom_core::store::{FindRequest, MAX_PAGE, Page, PageStart, Total, TotalCount};
 use strongroom_core::{Error, Result};
 
-use crate::answer::HitTotal;
+use crate::analysis::TextAnalysis;
+use crate::answer::{Hit, HitTotal};
 use crate::compile::{self, Place};
+use crate::index::Index;
 use crate::load::Source;
 use crate::store::EsStore;
+
+/// The scores of documents, if the order looks at them.
+fn scores(hits: &[Hit], request: &FindRequest) -> Result<Vec<f64>> {
+    let sorts = &request.sort;
+    let Some(at) = sorts.iter().position(Sort::is_by_score) else {
+        return Ok(Vec::new());
+    };
+    let at = compile::width(sorts.get(..at).unwrap_or_default(), &request.model)?;
+    let told = hits.iter().map(|hit| compile::score(hit.sort.get(at)?));
+    let told: Option<Vec<f64>> = told.collect();
+    told.ok_or_else(|| Error::internal("the search engine told no score"))
+}
 
 /// Checks what every page must keep, whoever asks for it.
 fn check_window(request: &FindRequest) -> Result<()> {
@@ -40,11 +54,12 @@ fn position(request: &FindRequest) -> Result<Option<&Position>> {
     Ok(Some(position))
 }
 
-pub(crate) fn page_body(request: &FindRequest) -> Result<Value> {
+pub(crate) fn page_body(request: &FindRequest, texts: &TextAnalysis) -> Result<Value> {
     check_window(request)?;
     request.filter.check(&request.model)?;
     Sort::check(&request.sort, &request.model)?;
-    let query = compile::query(&request.filter, Place::documents(&request.model))?;
+    let place = Place::documents(&request.model).read_by(texts);
+    let query = compile::asked(&request.filter, &request.sort, place)?;
     let mut body = json!({
         "query": compile::routed(query, request.routing.as_ref()),
         "sort": compile::order(&request.sort, &request.model, request.start.is_backward())?,
@@ -85,14 +100,16 @@ fn total(wanted: Total, total: Option<HitTotal>) -> Option<TotalCount> {
 
 impl EsStore {
     pub(crate) async fn find_now(&self, request: &FindRequest) -> Result<Page> {
-        let body = page_body(request)?;
-        let (index, answer) = self.ask_now(request.model.name(), &body).await?;
+        let body = |index: &Index| page_body(request, index.texts());
+        let asked = self.ask_now(&request.model, &request.sort, body);
+        let (index, answer) = asked.await?;
         let mut hits = answer.hits.hits;
         let more = hits.len() > request.limit;
         hits.truncate(request.limit);
         if request.start.is_backward() {
             hits.reverse();
         }
+        let scores = scores(&hits, request)?;
         let first = hits.first().map(|hit| hit.sort.clone());
         let last = hits.last_mut().map(|hit| std::mem::take(&mut hit.sort));
         let documents: Vec<RawDocument> = hits
@@ -110,7 +127,8 @@ impl EsStore {
         let first = place_of(documents.first(), first)?;
         let last = place_of(documents.last(), last)?;
         let total = total(request.total, answer.hits.total);
-        Ok(Page::new(documents, total).with_cursors(request, first, last, more))
+        let page = Page::new(documents, total).with_scores(scores);
+        Ok(page.with_cursors(request, first, last, more))
     }
 }
 
@@ -121,6 +139,10 @@ mod tests {
     use strongroom_core::model::{FieldDeclaration, Kind, Model};
     use strongroom_core::query::{Filter, Order};
 
+    fn body(request: &FindRequest) -> Result<Value> {
+        page_body(request, &TextAnalysis::new())
+    }
+
     fn request() -> FindRequest {
         let n = FieldDeclaration::new("n".parse().unwrap(), Kind::Integer);
         let model = Model::builder("a").field(n).build().unwrap();
@@ -130,7 +152,7 @@ mod tests {
     #[test]
     fn ties_break_by_key() {
         let mut request = request();
-        let order = |request: &FindRequest| page_body(request).unwrap()["sort"].to_string();
+        let order = |request: &FindRequest| body(request).unwrap()["sort"].to_string();
         assert_eq!(order(&request), r#"[{"k":"asc"}]"#);
         request.sort = vec![
             Sort::descending("n".parse().unwrap()),
@@ -145,7 +167,7 @@ mod tests {
             )
         );
         request.sort = vec![Sort::ascending("z".parse().unwrap())];
-        assert_eq!(page_body(&request).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(body(&request).unwrap_err().kind(), ErrorKind::Invalid);
     }
 
     #[test]
@@ -154,7 +176,7 @@ mod tests {
             let mut request = request();
             request.limit = limit;
             request.offset = offset;
-            page_body(&request).err().map(|e| e.kind())
+            body(&request).err().map(|e| e.kind())
         };
         assert_eq!(kind(1, 0), None);
         assert_eq!(kind(10_000, 0), None);

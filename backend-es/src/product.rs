@@ -57,6 +57,7 @@ impl Product {
         can.gains_by_coalescing = true;
         can.backward_pages = true;
         can.text_search = true;
+        can.score = true;
         can.nested_filters = true;
         can.native_filters = true;
         can.aggregations = true;

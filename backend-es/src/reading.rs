@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use strongroom_core::memory::MemoryStore;
 use strongroom_core::model::{Expected, Key, Model, RawDocument, Routing};
-use strongroom_core::query::{Aggregator, Filter, Functions};
+use strongroom_core::query::{Aggregator, Filter, Functions, Sort};
 use strongroom_core::store::{
     Action, AggregateReply, AggregateRequest, Bulk, BulkItem, BulkRequest, EnsureRequest, Group,
     GroupRequest, Groups, Ranked, Scan, ScanRequest, Schema, Search, Write,
@@ -94,6 +94,11 @@ impl EsStore {
 
     /// Groups what is read.
     pub(crate) async fn group_by_reading(&self, request: &GroupRequest) -> Result<Groups> {
+        if request.sort.iter().any(Sort::is_by_score) {
+            return Err(Error::unsupported(
+                "groups by score of numbers that the search engine does not tell apart",
+            ));
+        }
         let store = MemoryStore::new();
         let model = &request.model;
         store.ensure(EnsureRequest::new(model.clone())).await?;

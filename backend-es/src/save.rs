@@ -63,7 +63,7 @@ impl EsStore {
         };
         Ok(match (&write.action, write.expected) {
             (Action::Put(body), expected) => {
-                let source = compile::source(index.model(), &write.key, body, write.write_id)?;
+                let source = compile::source(index.place(), &write.key, body, write.write_id)?;
                 Some(if expected == Expected::Absent {
                     Step::Create(source)
                 } else {
@@ -111,7 +111,7 @@ impl EsStore {
             Action::Patch(patch) => patch.apply(&there.body)?,
             Action::Delete => return Ok(Plan::Step(Step::Delete(Some(guard)))),
         };
-        let source = compile::source(index.model(), &write.key, &body, write.write_id)?;
+        let source = compile::source(index.place(), &write.key, &body, write.write_id)?;
         Ok(Plan::Step(Step::Index(source, Some(guard))))
     }
 

@@ -9,13 +9,14 @@ use strongroom_core::query::{Sort, SourceFilter};
 use strongroom_core::store::{MAX_PAGE, Scan, ScanRequest};
 use strongroom_core::{Error, ErrorKind, Operation, Result};
 
+use crate::analysis::TextAnalysis;
 use crate::answer::Answer;
 use crate::compile::{self, Place};
 use crate::error::Failure;
 use crate::index::Index;
 use crate::load::Source;
 use crate::product::Product;
-use crate::search::check_size;
+use crate::search::{check_size, search_type};
 use crate::store::{EsStore, missing};
 use crate::wire::Request;
 
@@ -29,6 +30,7 @@ pub(crate) struct EsScan {
     batch: usize,
     /// What is asked each time, without the point in time and the place.
     body: Map<String, Value>,
+    search_type: Option<&'static str>,
     after: Vec<Value>,
     state: State,
 }
@@ -49,11 +51,12 @@ struct Opened {
     id: String,
 }
 
-pub(crate) fn scan_body(request: &ScanRequest) -> Result<Map<String, Value>> {
+pub(crate) fn scan_body(request: &ScanRequest, texts: &TextAnalysis) -> Result<Map<String, Value>> {
     check_size("scan has pieces of", request.batch, MAX_PAGE)?;
     request.filter.check(&request.model)?;
     Sort::check(&request.sort, &request.model)?;
-    let query = compile::query(&request.filter, Place::documents(&request.model))?;
+    let place = Place::documents(&request.model).read_by(texts);
+    let query = compile::asked(&request.filter, &request.sort, place)?;
     let body = json!({
         "query": compile::routed(query, request.routing.as_ref()),
         "sort": compile::order(&request.sort, &request.model, false)?,
@@ -70,10 +73,10 @@ pub(crate) fn scan_body(request: &ScanRequest) -> Result<Map<String, Value>> {
 
 impl EsStore {
     pub(crate) async fn open_scan(&self, request: &ScanRequest) -> Result<EsScan> {
-        let body = scan_body(request)?;
         let collection = request.model.name();
         for _ in 0..2 {
-            let index = self.index(collection).await?;
+            let index = self.index_for(&request.model).await?;
+            let body = scan_body(request, index.texts())?;
             let Some(point) = self.open_point(&index).await? else {
                 self.forget(collection);
                 continue;
@@ -85,6 +88,7 @@ impl EsStore {
                 source: request.source.clone(),
                 batch: request.batch,
                 body,
+                search_type: search_type(&request.sort),
                 after: Vec::new(),
                 state: State::Open(point),
             });
@@ -171,9 +175,12 @@ impl EsScan {
         if !self.after.is_empty() {
             body.insert("search_after".to_owned(), self.after.clone().into());
         }
-        let request = Request::new(Method::Post, "/_search")
+        let mut request = Request::new(Method::Post, "/_search")
             .query("allow_partial_search_results", "false")
             .json(&body.into());
+        if let Some(search_type) = self.search_type {
+            request = request.query("search_type", search_type);
+        }
         let answer: Answer = match self.store.wire().call(request).await {
             Ok(reply) => reply.read().map_err(Failure::into_read_error)?,
             Err(Failure::Refused(refusal)) if refusal.status == 404 => {

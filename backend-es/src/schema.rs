@@ -28,10 +28,12 @@ const ATTEMPTS: usize = 32;
 impl EsStore {
     /// Creates the index; `false` if somebody else was faster.
     async fn create(&self, model: &Arc<Model>) -> Result<bool> {
-        let index = Index::draw(model.clone());
         let options = self.options();
+        let texts = options.texts_of(model.name());
+        let index = Index::draw(model.clone());
         let mut body = compile::index_body(
             model,
+            &texts,
             compile::IndexSettings {
                 shards: options.shards,
                 replicas: options.replicas,
@@ -49,7 +51,7 @@ impl EsStore {
             // The engine has one answer for a lost race, 500, and others for names that are
             // taken. Whatever the reason, what counts is whether the collection is there now.
             Err(failure) => match self.look_up(model.name()).await {
-                Ok(None) => Err(failure.into_read_error()),
+                Ok(None) => Err(failure.into_ensure_error(&texts)),
                 Ok(Some(stored)) => Ok(stored.index.id() == index.id()),
                 Err(error) => Err(error),
             },
@@ -58,6 +60,8 @@ impl EsStore {
 
     async fn ensure_now(&self, model: &Arc<Model>) -> Result<EnsureReport> {
         let mut added = Vec::new();
+        let wanted = self.options().texts_of(model.name());
+        wanted.check(model)?;
         for _ in 0..ATTEMPTS {
             let Some(stored) = self.look_up(model.name()).await? else {
                 if self.create(model).await? {
@@ -66,6 +70,8 @@ impl EsStore {
                 continue;
             };
             let missing = model.extends(stored.index.model())?;
+            let index = &stored.index;
+            let texts = index.texts().extended(index.model(), &wanted, model)?;
             if missing.is_empty() && stored.unfinished.is_empty() {
                 return Ok(EnsureReport::extended(added));
             }
@@ -74,7 +80,7 @@ impl EsStore {
             }
             // Two may extend at once, and the later one's account of the model replaces the
             // earlier one's: whoever finds its own fields gone from it adds them again.
-            match self.extend(&stored, model).await {
+            match self.extend(&stored, model, &texts).await {
                 Err(error) if error.kind() == ErrorKind::Contended => {}
                 outcome => outcome?,
             }

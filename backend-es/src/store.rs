@@ -1,6 +1,6 @@
 //! The store: its connection, its options, and what all operations share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use elasticsearch::http::Method;
-use strongroom_core::model::CollectionName;
+use strongroom_core::model::{CollectionName, Model};
 use strongroom_core::store::{Capabilities, Store, Transact};
 use strongroom_core::{Error, ErrorKind, Operation, Result};
 use tokio::sync::RwLock;
 
+use crate::analysis::TextAnalysis;
 use crate::connection::{Compression, EsCredentials, Security};
 use crate::index::{Index, Stored};
 use crate::product::Product;
@@ -36,6 +37,8 @@ pub struct EsOptions {
     /// How often a write that has to load the document first begins anew when others write between
     /// its load and its write. 64.
     pub attempts: u32,
+    /// How texts of collections are read, where that is left to the engine. None.
+    pub analysis: BTreeMap<CollectionName, TextAnalysis>,
     security: Security,
 }
 
@@ -48,6 +51,7 @@ impl Default for EsOptions {
             refresh_interval: None,
             scan_keep_alive: Duration::from_secs(60),
             attempts: 64,
+            analysis: BTreeMap::new(),
             security: Security::default(),
         }
     }
@@ -109,6 +113,18 @@ impl EsOptions {
     pub fn compression(mut self, compression: Compression) -> Self {
         self.security.compression = compression;
         self
+    }
+
+    /// Sets which texts of a collection the engine reads by analysers of its own.
+    #[must_use]
+    pub fn analysis(mut self, collection: CollectionName, analysis: TextAnalysis) -> Self {
+        self.analysis.insert(collection, analysis);
+        self
+    }
+
+    /// How the texts of a collection are to be read.
+    pub(crate) fn texts_of(&self, collection: &CollectionName) -> TextAnalysis {
+        self.analysis.get(collection).cloned().unwrap_or_default()
     }
 
     /// Sets how often a write that has to load first begins anew.
@@ -261,6 +277,19 @@ impl EsStore {
         match self.look_up(collection).await? {
             Some(stored) => Ok(stored.index),
             None => Err(missing(collection)),
+        }
+    }
+
+    /// As [`index`](Self::index), for questions of this model: one that was looked up before texts
+    /// were added does not tell how they are read.
+    pub(crate) async fn index_for(&self, model: &Model) -> Result<Index> {
+        let index = self.index(model.name()).await?;
+        if index.knows_texts_of(model) {
+            return Ok(index);
+        }
+        match self.look_up(model.name()).await? {
+            Some(stored) => Ok(stored.index),
+            None => Err(missing(model.name())),
         }
     }
 

@@ -156,7 +156,9 @@ fn well(request: &str, body: &str, bulks: &Bulks) -> Value {
     }
     json!({INDEX: {
         "aliases": {"users": {}, format!("{INDEX}.pin.0000000000000001"): {}},
-        "mappings": {"_meta": {"strongroom": {"format": 3, "model": &*model()}}},
+        "mappings": {"_meta": {"strongroom": {
+            "format": 4, "model": &*model(), "texts": {"fields": {}},
+        }}},
     }})
 }
 

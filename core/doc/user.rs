@@ -23,6 +23,8 @@ struct User {
     region: Option<String>,
     #[serde(default)]
     logins: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    bio: String,
 }
 
 impl User {
@@ -31,6 +33,7 @@ impl User {
             name: name.to_owned(),
             region: Some("eu".to_owned()),
             logins: 0,
+            bio: String::new(),
         }
     }
 }
@@ -50,6 +53,10 @@ impl UserFields {
     fn logins(&self) -> Field<User, kinds::Integer, u64> {
         Field::root("logins")
     }
+
+    fn bio(&self) -> Field<User, kinds::Text, String> {
+        Field::root("bio")
+    }
 }
 
 impl Document for User {
@@ -60,6 +67,7 @@ impl Document for User {
             .field(FieldDeclaration::new("name".parse()?, Kind::Keyword))
             .field(FieldDeclaration::new("region".parse()?, Kind::Keyword))
             .field(FieldDeclaration::new("logins".parse()?, Kind::Integer))
+            .field(FieldDeclaration::new("bio".parse()?, Kind::Text))
             .build()
     }
 

@@ -3,21 +3,24 @@
 //! A URL of these holds secrets: a user's password, an API key, a token. No error quotes a part of
 //! a URL in which one may stand, also where it is misspelt and its parts are not what they seem.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_es::{Compression, EsCredentials, EsOptions, EsStore};
+use strongroom_es::{Compression, EsCredentials, EsOptions, EsStore, TextAnalysis};
 
 use super::{config, percent};
 use strongroom_core::Result;
+use strongroom_core::layers::LayerOptions;
+use strongroom_core::model::{CollectionName, FieldPath};
 use strongroom_core::store::Store;
 
 /// Where both engines listen, with TLS and without.
 const PORT: u16 = 9_200;
 const DAY_IN_MILLIS: u32 = 24 * 60 * 60 * 1_000;
 
-const KNOWN: &str = "api_key, bearer, ca_file, shards, replicas, refresh_interval_ms, timeout_ms, scan_keep_alive_ms, attempts, compression";
+const KNOWN: &str = "api_key, bearer, ca_file, shards, replicas, refresh_interval_ms, timeout_ms, scan_keep_alive_ms, attempts, compression, analysers";
 
 /// Opens what the URL `scheme:rest` names, and sees that the scheme's engine answers there.
 pub(super) async fn open(scheme: &str, rest: &str) -> Result<Arc<dyn Store>> {
@@ -38,6 +41,23 @@ pub(super) async fn open(scheme: &str, rest: &str) -> Result<Arc<dyn Store>> {
         )));
     }
     Ok(Arc::new(store))
+}
+
+/// The default layers, which let calls go on for as long as the URL says that requests may take: a
+/// request is to end by its own time, whose error tells more.
+pub(super) fn layers(url: &str) -> LayerOptions {
+    let mut layers = LayerOptions::new();
+    let asked = url
+        .split_once(':')
+        .filter(|(scheme, _)| matches!(product(scheme), "elasticsearch" | "opensearch"))
+        .and_then(|(scheme, rest)| Asked::read(scheme, rest).ok());
+    let default = EsOptions::default().timeout;
+    let timeout = asked.map(|asked| asked.options.timeout);
+    if let Some(timeout) = timeout.filter(|timeout| *timeout > default) {
+        let limit = timeout.saturating_add(Duration::from_secs(1));
+        layers.timeout = layers.timeout.at_least(limit);
+    }
+    layers
 }
 
 /// `elasticsearch` or `opensearch`.
@@ -175,6 +195,16 @@ impl<'a> Parameters<'a> {
                 "gzip" => Compression::Gzip,
                 _ => return Err(wrong(name, value, "none or gzip")),
             }),
+            "analysers" => {
+                let analysed = analysers(value).ok_or_else(|| {
+                    wrong(name, value, "a list like users.bio:english,users.title:standard, in which names of fields are percent-encoded")
+                })?;
+                analysed
+                    .into_iter()
+                    .fold(options, |options, (collection, analysis)| {
+                        options.analysis(collection, analysis)
+                    })
+            }
             "ca_file" => {
                 let file = percent::decoded(value).filter(|file| !file.is_empty());
                 let file = file.ok_or_else(|| wrong(name, value, "a path, percent-encoded"))?;
@@ -213,6 +243,25 @@ impl<'a> Parameters<'a> {
         self.seen.push(name);
         Ok(())
     }
+}
+
+/// `collection.field:analyser`, for each field that the engine reads by an analyser of its own.
+fn analysers(list: &str) -> Option<BTreeMap<CollectionName, TextAnalysis>> {
+    let mut collections: BTreeMap<CollectionName, TextAnalysis> = BTreeMap::new();
+    let mut seen = Vec::new();
+    for one in list.split(',') {
+        let (field, analyser) = one.rsplit_once(':')?;
+        // Names of collections have no dot.
+        let (collection, path) = field.split_once('.')?;
+        if seen.contains(&field) {
+            return None;
+        }
+        seen.push(field);
+        let path = FieldPath::new(percent::decoded(path)?).ok()?;
+        let analysis = collections.entry(collection.parse().ok()?).or_default();
+        *analysis = std::mem::take(analysis).field(path, analyser.parse().ok()?);
+    }
+    Some(collections)
 }
 
 fn millis(name: &str, value: &str) -> Result<Duration> {
@@ -281,6 +330,44 @@ mod tests {
         assert_eq!(options.scan_keep_alive, Duration::from_secs(5));
         assert_eq!(options.attempts, 9);
         assert!(format!("{options:?}").contains("Gzip"));
+    }
+
+    #[test]
+    fn calls_may_take_as_long_as_requests() {
+        let limits = |url: &str| {
+            let limits = layers(url).timeout;
+            (
+                limits.read.as_secs(),
+                limits.write.as_secs(),
+                limits.long.as_secs(),
+            )
+        };
+        for (url, expected) in [
+            ("opensearch://db", (30, 30, 300)),
+            ("opensearch://db?timeout_ms=50", (30, 30, 300)),
+            ("sqlite://a?timeout_ms=99000", (30, 30, 300)),
+            ("elasticsearch://db?timeout_ms=90000", (91, 91, 300)),
+            ("opensearch+https://db?timeout_ms=400000", (401, 401, 401)),
+        ] {
+            assert_eq!(limits(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn analysers_of_fields() {
+        let url = "opensearch://db?analysers=users.bio:english,users.o.gr%C3%B6%C3%9Fe:standard,a.t:own-1";
+        let analysis = read(url).unwrap().options.analysis;
+        let of = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .fold(TextAnalysis::new(), |all, (field, name)| {
+                    all.field(field.parse().unwrap(), name.parse().unwrap())
+                })
+        };
+        let users = of(&[("bio", "english"), ("o.größe", "standard")]);
+        let wanted = [("a", of(&[("t", "own-1")])), ("users", users)];
+        let wanted = wanted.map(|(name, analysis)| (name.parse().unwrap(), analysis));
+        assert_eq!(analysis, BTreeMap::from(wanted));
     }
 
     #[test]
@@ -353,6 +440,13 @@ mod tests {
             ),
             ("opensearch://db?scan_keep_alive_ms", "scan_keep_alive_ms"),
             ("opensearch://db?compression=zstd", "none or gzip"),
+            ("opensearch://db?analysers=", "users.bio:english"),
+            ("opensearch://db?analysers=users:english", "analysers"),
+            ("opensearch://db?analysers=users.bio", "analysers"),
+            ("opensearch://db?analysers=Users.bio:english", "analysers"),
+            ("opensearch://db?analysers=users.:english", "analysers"),
+            ("opensearch://db?analysers=users.bio:_english", "analysers"),
+            ("opensearch://db?analysers=u.a:x,u.a:y", "analysers"),
         ] {
             let error = read(bad).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{bad}");

@@ -63,8 +63,13 @@ enum Indexed<'a> {
 /// # Errors
 ///
 /// `Codec` if the body is not a JSON object.
-pub(crate) fn source(model: &Model, key: &Key, body: &Body, write_id: WriteId) -> Result<Vec<u8>> {
-    line(model, key, body, write_id, None)
+pub(crate) fn source(
+    place: Place<'_>,
+    key: &Key,
+    body: &Body,
+    write_id: WriteId,
+) -> Result<Vec<u8>> {
+    line(place, key, body, write_id, None)
 }
 
 /// As [`source`], of a document that is written anew for the engine's sake alone: for everybody
@@ -73,25 +78,25 @@ pub(crate) fn source(model: &Model, key: &Key, body: &Body, write_id: WriteId) -
 /// # Errors
 ///
 /// As for [`source`].
-pub(crate) fn rewritten(model: &Model, document: &RawDocument) -> Result<Vec<u8>> {
+pub(crate) fn rewritten(place: Place<'_>, document: &RawDocument) -> Result<Vec<u8>> {
     let write_id = document
         .write_id
         .ok_or_else(|| Error::internal("a document that was found has no write id"))?;
     let version = document.version.sequence();
     let version = version.map(|(seq_no, primary_term, _)| [seq_no, primary_term]);
-    line(model, &document.key, &document.body, write_id, version)
+    line(place, &document.key, &document.body, write_id, version)
 }
 
 fn line(
-    model: &Model,
+    place: Place<'_>,
     key: &Key,
     body: &Body,
     write_id: WriteId,
     version: Option<[u64; 2]>,
 ) -> Result<Vec<u8>> {
     let object = body.to_object()?;
-    let place = Place::documents(model);
     let beside = beside(place, &object)?;
+    let model = place.model;
     let is_plain = has_plain_names(&object) && direct(model).all(|field| is_plain(field, &object));
     let codec = |e: serde_json::Error| {
         Error::new(ErrorKind::Codec, format!("document does not encode: {e}")).with_source(e)
@@ -176,7 +181,9 @@ fn beside(place: Place<'_>, object: &Map<String, Value>) -> Result<Map<String, V
             Kind::Text => reader.texts(object),
             _ => Vec::new(),
         };
-        if !texts.is_empty() {
+        if !texts.is_empty() && place.analyser(&field.path).is_some() {
+            keep(Part::Texts, one_or_many(texts.into_iter().map(Value::from)));
+        } else if !texts.is_empty() {
             keep(Part::Words, one_or_many(texts.into_iter().map(words)));
         }
         let values = if field.kind.is_comparable() {
@@ -279,6 +286,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    use crate::analysis::TextAnalysis;
+
     fn model() -> std::sync::Arc<Model> {
         Model::builder("a")
             .field(FieldDeclaration::new("k".parse().unwrap(), Kind::Keyword))
@@ -302,7 +311,9 @@ mod tests {
     fn check_as(body: &str, beside: &Value, values: Option<&Value>) {
         let key = Key::routed("eu", "x").unwrap();
         let body = Body::parse(body.to_owned()).unwrap();
-        let line = source(&model(), &key, &body, WriteId::from_bytes([1; 16])).unwrap();
+        let model = model();
+        let place = Place::documents(&model);
+        let line = source(place, &key, &body, WriteId::from_bytes([1; 16])).unwrap();
         let mut line: Map<String, Value> = serde_json::from_slice(&line).unwrap();
         assert_eq!(line.remove("k").unwrap(), "x");
         assert_eq!(line.remove("r").unwrap(), "eu");
@@ -366,6 +377,14 @@ mod tests {
             r#"{"t":["Red, FOX!",5,"x\ty"]}"#,
             &json!({"e": ["t"], "t": {"t": ["red fox", "x y"]}}),
         );
+        // The engine itself reads texts that have an analyser.
+        let model = model();
+        let texts = TextAnalysis::new().field("t".parse().unwrap(), "simple".parse().unwrap());
+        let body = json!({"t": ["Red, FOX!", 5]});
+        let place = Place::documents(&model).read_by(&texts);
+        let kept = beside(place, body.as_object().unwrap()).unwrap();
+        let wanted = json!({"e": ["t"], "a": {"t": "Red, FOX!"}});
+        assert_eq!(Value::from(kept), wanted);
         let long = "y".repeat(1_000);
         assert_eq!(words(&long).as_str().unwrap().len(), MAX_WORD_BYTES + 8);
     }
@@ -390,7 +409,9 @@ mod tests {
     fn a_line_stays_a_line() {
         let body = Body::parse("{\r\n\"k\": \"a\"\n}").unwrap();
         let key = Key::new("x").unwrap();
-        let line = source(&model(), &key, &body, WriteId::random()).unwrap();
+        let model = model();
+        let place = Place::documents(&model);
+        let line = source(place, &key, &body, WriteId::random()).unwrap();
         assert!(!line.contains(&b'\n') && !line.contains(&b'\r'));
     }
 

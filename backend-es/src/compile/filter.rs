@@ -35,9 +35,9 @@ pub(crate) fn routed(query: Value, routing: Option<&Routing>) -> Value {
     }
 }
 
-/// Both queries hold.
+/// Both queries hold, and the score is that of the other one.
 pub(crate) fn both(one: Value, other: Value) -> Value {
-    json!({"bool": {"filter": [one, other]}})
+    json!({"bool": {"filter": [one], "must": [other]}})
 }
 
 /// The documents whose value of a field is greater than this one.
@@ -50,12 +50,20 @@ pub(crate) fn greater(field: &FieldPath, value: &Scalar, place: Place<'_>) -> Re
     range(field, place, &lower, &Bound::Unbounded)
 }
 
-fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
+/// # Errors
+///
+/// `Unsupported` if the query would be nested deeper than the engine takes it.
+pub(super) fn check_depth(depth: usize) -> Result<()> {
     if depth > MAX_QUERY_DEPTH {
         return Err(Error::unsupported(format_args!(
             "filters nested deeper than {MAX_QUERY_DEPTH} levels"
         )));
     }
+    Ok(())
+}
+
+pub(super) fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
+    check_depth(depth)?;
     let all = |filters: &[Filter]| -> Result<Vec<Value>> {
         filters
             .iter()
@@ -79,10 +87,9 @@ fn compile(filter: &Filter, place: Place<'_>, depth: usize) -> Result<Value> {
         Filter::Wildcard { field, pattern } => {
             json!({"wildcard": {values(field): {"value": pattern}}})
         }
-        Filter::Text { field, text, words } => text_query(
-            &place.of(Part::Words, field),
-            &TextQuery::parse(text, *words)?,
-        )?,
+        Filter::Text { field, text, words } => {
+            self::text(field, text, *words, place, Weight::None)?
+        }
         Filter::Ids(ids) => {
             let ids: Vec<_> = ids.iter().map(DocumentId::as_str).collect();
             json!({"terms": {"k": ids}})
@@ -213,8 +220,37 @@ fn either(one: Value, other: Value) -> Value {
     json!({"bool": {"should": [one, other], "minimum_should_match": 1}})
 }
 
-/// The words were read by the core, and so were those of the texts: nothing is analysed again.
-fn text_query(name: &str, query: &TextQuery) -> Result<Value> {
+/// A condition on text that the engine reads by an analyser, and the question likewise.
+fn analysed(name: &str, text: &str, words: Words) -> Value {
+    let operator = match words {
+        Words::Any => "or",
+        Words::All => "and",
+        Words::Phrase => return json!({"match_phrase": {name: {"query": text}}}),
+    };
+    json!({"match": {name: {"query": text, "operator": operator}}})
+}
+
+/// Whether words only decide what is found, or how well it fits as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    None,
+    Score,
+}
+
+/// A condition on text. The words were read by the core, and so were those of the texts: nothing
+/// is analysed again.
+pub(super) fn text(
+    field: &FieldPath,
+    text: &str,
+    words: Words,
+    place: Place<'_>,
+    weight: Weight,
+) -> Result<Value> {
+    if place.analyser(field).is_some() {
+        return Ok(analysed(&place.of(Part::Texts, field), text, words));
+    }
+    let name = &place.of(Part::Words, field);
+    let query = TextQuery::parse(text, words)?;
     let words = query.words();
     if let Some(long) = words.iter().find(|word| word.len() > MAX_WORD_BYTES) {
         return Err(Error::unsupported(format_args!(
@@ -223,10 +259,15 @@ fn text_query(name: &str, query: &TextQuery) -> Result<Value> {
         )));
     }
     let term = |word: &String| json!({"term": {name: {"value": word}}});
-    Ok(match query.mode() {
-        Words::Any => json!({"terms": {name: words}}),
-        Words::All => json!({"bool": {"filter": words.iter().map(term).collect::<Vec<_>>()}}),
-        Words::Phrase => json!({"match_phrase": {name: {"query": words.join(" ")}}}),
+    let terms = || words.iter().map(term).collect::<Vec<_>>();
+    Ok(match (query.mode(), weight) {
+        (Words::Any, Weight::None) => json!({"terms": {name: words}}),
+        (Words::Any, Weight::Score) => {
+            json!({"bool": {"should": terms(), "minimum_should_match": 1}})
+        }
+        (Words::All, Weight::None) => json!({"bool": {"filter": terms()}}),
+        (Words::All, Weight::Score) => json!({"bool": {"must": terms()}}),
+        (Words::Phrase, _) => json!({"match_phrase": {name: {"query": words.join(" ")}}}),
     })
 }
 
@@ -290,6 +331,8 @@ mod tests {
     use super::*;
     use strongroom_core::ErrorKind;
     use strongroom_core::model::{FieldDeclaration, Kind, Model};
+
+    use crate::analysis::TextAnalysis;
 
     fn model() -> std::sync::Arc<Model> {
         let mut builder = Model::builder("a");
@@ -420,6 +463,24 @@ mod tests {
         let long = Filter::text("t", "x".repeat(241), Words::Any).unwrap();
         let error = query(&long, Place::documents(&model)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn texts_that_the_engine_reads() {
+        let model = model();
+        let texts = TextAnalysis::new().field("t".parse().unwrap(), "english".parse().unwrap());
+        let check = |words, expected: &str| {
+            let filter = Filter::text("t", "Red, FOX", words).unwrap();
+            let place = Place::documents(&model).read_by(&texts);
+            assert_eq!(query(&filter, place).unwrap().to_string(), expected);
+        };
+        let any = r#"{"match":{"a.t":{"operator":"or","query":"Red, FOX"}}}"#;
+        check(Words::Any, any);
+        check(Words::All, &any.replace("\"or\"", "\"and\""));
+        check(
+            Words::Phrase,
+            r#"{"match_phrase":{"a.t":{"query":"Red, FOX"}}}"#,
+        );
     }
 
     #[test]

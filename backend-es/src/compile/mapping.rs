@@ -9,6 +9,7 @@ use strongroom_core::{Error, Result};
 
 use super::number;
 use super::path::{Part, Place, is_direct};
+use crate::analysis::TextAnalysis;
 
 /// The format of what is stored, written into each index.
 const FORMAT: u64 = 4;
@@ -29,7 +30,11 @@ pub(crate) struct IndexSettings {
 /// # Errors
 ///
 /// `Unsupported`, naming the field, if one is declared unique.
-pub(crate) fn index_body(model: &Model, wanted: IndexSettings) -> Result<Value> {
+pub(crate) fn index_body(
+    model: &Model,
+    texts: &TextAnalysis,
+    wanted: IndexSettings,
+) -> Result<Value> {
     let mut settings = Map::new();
     settings.insert("number_of_shards".to_owned(), wanted.shards.into());
     if let Some(replicas) = wanted.replicas {
@@ -53,12 +58,16 @@ pub(crate) fn index_body(model: &Model, wanted: IndexSettings) -> Result<Value> 
     ] {
         settings.insert(format!("mapping.{what}.limit"), most.into());
     }
-    Ok(json!({"settings": {"index": settings}, "mappings": mappings(model)?}))
+    if !texts.definitions().is_empty() {
+        let analysis = texts.definitions().clone();
+        settings.insert("analysis".to_owned(), analysis.into());
+    }
+    Ok(json!({"settings": {"index": settings}, "mappings": mappings(model, texts)?}))
 }
 
-fn mappings(model: &Model) -> Result<Value> {
+fn mappings(model: &Model, texts: &TextAnalysis) -> Result<Value> {
     let keyword = json!({"type": "keyword"});
-    let mut properties = outermost(model)?;
+    let mut properties = outermost(model, texts)?;
     for (name, mapping) in [
         ("k", keyword.clone()),
         ("r", keyword),
@@ -69,7 +78,7 @@ fn mappings(model: &Model) -> Result<Value> {
     }
     Ok(json!({
         "dynamic": false,
-        "_meta": meta(model),
+        "_meta": meta(model, texts),
         "_routing": {"required": model.is_routed()},
         "properties": properties,
     }))
@@ -81,13 +90,13 @@ fn mappings(model: &Model) -> Result<Value> {
 /// # Errors
 ///
 /// `Unsupported`, naming the field, if one is declared unique.
-pub(crate) fn extension(model: &Model) -> Result<Value> {
-    Ok(json!({"_meta": meta(model), "properties": outermost(model)?}))
+pub(crate) fn extension(model: &Model, texts: &TextAnalysis) -> Result<Value> {
+    Ok(json!({"_meta": meta(model, texts), "properties": outermost(model, texts)?}))
 }
 
 /// What is kept of documents, and what the engine reads from their bodies.
-fn outermost(model: &Model) -> Result<Map<String, Value>> {
-    let mut properties = properties(Place::documents(model))?;
+fn outermost(model: &Model, texts: &TextAnalysis) -> Result<Map<String, Value>> {
+    let mut properties = properties(Place::documents(model).read_by(texts))?;
     let direct = model.fields().filter(|field| is_direct(&field.path));
     let direct = direct.filter(|field| field.kind.is_comparable());
     let direct = direct.map(|field| (field.path.to_string(), values(field.kind)));
@@ -104,8 +113,8 @@ fn values(kind: Kind) -> Value {
     }
 }
 
-fn meta(model: &Model) -> Value {
-    json!({"strongroom": {"format": FORMAT, "model": model}})
+fn meta(model: &Model, texts: &TextAnalysis) -> Value {
+    json!({"strongroom": {"format": FORMAT, "model": model, "texts": texts}})
 }
 
 /// What is kept of documents, or of the objects of a nested field.
@@ -122,12 +131,17 @@ fn properties(place: Place<'_>) -> Result<Map<String, Value>> {
             let part = parts.entry(part.name()).or_default();
             part.insert(place.name(&field.path), mapping);
         };
-        // The words were found already, and are set apart by spaces.
-        if field.kind == Kind::Text {
-            keep(
+        match place.analyser(&field.path) {
+            _ if field.kind != Kind::Text => {}
+            Some(name) => keep(
+                Part::Texts,
+                json!({"type": "text", "analyzer": name.as_str()}),
+            ),
+            // The words were found already, and are set apart by spaces.
+            None => keep(
                 Part::Words,
-                json!({"type": "text", "analyzer": "whitespace", "norms": false}),
-            );
+                json!({"type": "text", "analyzer": "whitespace"}),
+            ),
         }
         if !field.kind.is_comparable() {
             continue;
@@ -167,13 +181,15 @@ fn object(properties: Map<String, Value>) -> Value {
     json!({"type": "object", "dynamic": false, "properties": properties})
 }
 
-/// The model in an index's mappings, if this crate wrote them.
-pub(crate) fn model_of(mappings: &Value) -> Option<Model> {
+/// The model in an index's mappings, and how its texts are read, if this crate wrote them.
+pub(crate) fn model_of(mappings: &Value) -> Option<(Model, TextAnalysis)> {
     let ours = mappings.get("_meta")?.get("strongroom")?;
     if ours.get("format")?.as_u64()? != FORMAT {
         return None;
     }
-    serde_json::from_value(ours.get("model")?.clone()).ok()
+    let model = serde_json::from_value(ours.get("model")?.clone()).ok()?;
+    let texts = serde_json::from_value(ours.get("texts")?.clone()).ok()?;
+    Some((model, texts))
 }
 
 #[cfg(test)]
@@ -200,12 +216,23 @@ mod tests {
             .field(field("i.b", Kind::Boolean).many())
             .build()
             .unwrap();
-        let body = index_body(&model, SETTINGS).unwrap();
+        let texts = TextAnalysis::new()
+            .field("t".parse().unwrap(), "own".parse().unwrap())
+            .settings(json!({"analyzer": {"own": {"type": "standard"}}}))
+            .unwrap();
+        let body = index_body(&model, &texts, SETTINGS).unwrap();
+        let analysis = &body["settings"]["index"]["analysis"];
+        assert_eq!(analysis["analyzer"]["own"]["type"], "standard");
         assert_eq!(body["settings"]["index"]["refresh_interval"], "5000ms");
         let mappings = &body["mappings"];
-        assert_eq!(model_of(mappings).as_ref(), Some(&*model));
+        assert_eq!(model_of(mappings), Some(((*model).clone(), texts)));
         assert_eq!(mappings["_routing"]["required"], true);
         let properties = &mappings["properties"];
+        assert_eq!(
+            properties["a"]["properties"].to_string(),
+            r#"{"t":{"analyzer":"own","type":"text"}}"#
+        );
+        assert!(properties.get("t").is_none());
         assert_eq!(
             properties["f"]["properties"].to_string(),
             r#"{"%c3%b6":{"coerce":false,"type":"long"},"i%2eb":{"type":"keyword"}}"#
@@ -227,7 +254,7 @@ mod tests {
             .field(FieldDeclaration::new("u".parse().unwrap(), Kind::Keyword).unique())
             .build()
             .unwrap();
-        let error = index_body(&model, SETTINGS).unwrap_err();
+        let error = index_body(&model, &TextAnalysis::new(), SETTINGS).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("field u"), "{error}");
     }

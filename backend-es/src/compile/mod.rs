@@ -9,7 +9,7 @@
 //!
 //! The engine reads the outermost declared fields from the body itself, by types that hold what
 //! their kinds mean. All other fields stand beside it: in `f` the values that their kinds take, in
-//! `t` the words of text, in `e` the paths that have other values, and in `n` the same once more for
+//! `t` the words of text, in `a` texts that the engine reads by an analyser, in `e` the paths that have other values, and in `n` the same once more for
 //! each object of each nested field. All is read from the body by the functions that define what a
 //! query means.
 //!
@@ -30,6 +30,7 @@ mod key;
 mod mapping;
 mod number;
 mod path;
+mod score;
 mod sort;
 
 pub(crate) use aggregation::{INEXACT, aggregations, group, inexact, result_name, value_of};
@@ -37,4 +38,5 @@ pub(crate) use document::{document_id, rewritten, source};
 pub(crate) use filter::{both, greater, query, routed};
 pub(crate) use mapping::{IndexSettings, extension, index_body, model_of};
 pub(crate) use path::Place;
-pub(crate) use sort::{order, position, search_after, width};
+pub(crate) use score::asked;
+pub(crate) use sort::{order, position, score, search_after, width};

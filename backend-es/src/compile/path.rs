@@ -2,6 +2,8 @@
 
 use strongroom_core::model::{FieldPath, Kind, Model};
 
+use crate::analysis::{AnalyserName, TextAnalysis};
+
 /// The name in the index of the declared field at `path`: plain characters as they are, every
 /// other byte as `%` and two hex digits, so that no name means anything to the engine, which takes
 /// a dot for a step into an object.
@@ -43,6 +45,8 @@ pub(crate) enum Part {
     Greatest,
     /// The words of its texts.
     Words,
+    /// Its texts as they are, which the engine reads by an analyser.
+    Texts,
 }
 
 impl Part {
@@ -53,6 +57,7 @@ impl Part {
             Self::Least => "lo",
             Self::Greatest => "hi",
             Self::Words => "t",
+            Self::Texts => "a",
         }
     }
 }
@@ -62,6 +67,7 @@ impl Part {
 pub(crate) struct Place<'a> {
     pub(crate) model: &'a Model,
     pub(crate) nested: Option<&'a FieldPath>,
+    texts: Option<&'a TextAnalysis>,
 }
 
 impl<'a> Place<'a> {
@@ -70,7 +76,21 @@ impl<'a> Place<'a> {
         Self {
             model,
             nested: None,
+            texts: None,
         }
+    }
+
+    /// The same place in an index that reads texts so.
+    pub(crate) fn read_by(self, texts: &'a TextAnalysis) -> Self {
+        Self {
+            texts: Some(texts),
+            ..self
+        }
+    }
+
+    /// The analyser that the engine reads a text by, if it does.
+    pub(super) fn analyser(self, field: &FieldPath) -> Option<&'a AnalyserName> {
+        self.texts?.of(field)
     }
 
     /// In the objects of a nested field.

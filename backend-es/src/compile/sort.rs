@@ -54,6 +54,7 @@ pub(crate) fn order(sorts: &[Sort], model: &Model, backward: bool) -> Result<Vec
         let direction = Direction::of(sort, backward);
         match &sort.target {
             SortTarget::Id => order.push(json!({"k": direction.name()})),
+            SortTarget::Score => order.push(json!({"_score": direction.name()})),
             SortTarget::Field(path) => {
                 // Of several values the least counts, or the greatest.
                 let (mode, end) = match sort.order {
@@ -135,6 +136,9 @@ pub(crate) fn search_after(
                 let value = value.as_ref().filter(|_| is_inexact);
                 after.push(value.map(key::encode).into());
             }
+            (SortTarget::Score, _) => {
+                after.push(value.as_ref().map_or(Value::Null, Value::from));
+            }
             _ => after.push(key.id().as_str().into()),
         }
     }
@@ -171,6 +175,7 @@ pub(crate) fn position(
                     .and_then(|key| key::decode(kind, key))
                     .or_else(|| number::read(kind, value?))
             }
+            SortTarget::Score => value.and_then(score).map(Scalar::Float),
             _ => Some(Scalar::from(key.id().as_str())),
         });
     }
@@ -178,6 +183,13 @@ pub(crate) fn position(
         values,
         key: key.clone(),
     })
+}
+
+/// A score, which the engine computes and compares as a 32-bit float and writes with as few digits
+/// as tell it from other such floats: it goes back as the very float that it was.
+#[allow(clippy::cast_possible_truncation, reason = "it is such a float")]
+pub(crate) fn score(told: &Value) -> Option<f64> {
+    told.as_f64().map(|score| f64::from(score as f32))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use strongroom_core::layers::{CheckLayer, Layer};
 use strongroom_core::model::{FieldDeclaration, Kind, Model};
-use strongroom_core::query::{Aggregation, Aggregations, Call, Filter, Words};
+use strongroom_core::query::{Aggregation, Aggregations, Call, Filter, Sort, Words};
 use strongroom_core::store::{
     AggregateReply, AggregateRequest, Capabilities, CountRequest, ExplainRequest, Explanation,
     FindRequest, FunctionSupport, GroupRequest, Groups, MatchingAction, MatchingReply,
@@ -152,6 +152,8 @@ fn optional(docs: &Docs, can: &Capabilities) -> Outcome<Vec<Optional>> {
     let nested = Filter::nested("e", Filter::eq("e.n", 1)?)?;
     let words = Filter::text("w", "word", Words::Any)?;
     let native = Filter::native(can.engine, "1 = 1", Vec::<i64>::new());
+    let mut scored = docs.query(all());
+    scored.sort = vec![Sort::by_score()];
     let delete = MatchingRequest::new(model.clone(), all(), MatchingAction::Delete);
     let row = |says, granted, question| Optional {
         says,
@@ -170,6 +172,7 @@ fn optional(docs: &Docs, can: &Capabilities) -> Outcome<Vec<Optional>> {
             can.text_search,
             find(Filter::Not(Box::new(all().or(words)))),
         ),
+        row("score", can.score, ExplainRequest::Find(scored)),
         row("nested", can.nested_filters, find(nested.clone())),
         row(
             "nested",

@@ -14,6 +14,7 @@ mod faults;
 mod filters;
 mod grants;
 mod groups;
+mod highlights;
 mod histories;
 mod ids;
 mod isolation;
@@ -32,6 +33,7 @@ mod routing;
 mod savepoints;
 mod scans;
 mod schema;
+mod score;
 mod terms;
 mod transactions;
 mod transfer;
@@ -248,6 +250,13 @@ macro_rules! __with_cases {
                 random_scans
                 random_matching_writes
             }
+            score {
+                descends
+                tells_what_fits
+                pages_visit_each_once
+                scans_and_groups
+            }
+            highlights { show_what_was_asked_for refuse_what_they_cannot_show }
             backward { there_and_back last_page holds_while_documents_change }
             histories {
                 agree_with_the_oracle

@@ -418,3 +418,89 @@ fn explains_without_a_statement() {
         "there is no statement",
     );
 }
+
+/// Hands out the scores of other documents.
+#[derive(Debug)]
+struct MixesScores;
+
+#[async_trait]
+impl Alter for MixesScores {
+    async fn find(&self, inner: &Arc<dyn Store>, request: FindRequest) -> Result<Page> {
+        let mut page = inner.find(request).await?;
+        page.scores.reverse();
+        Ok(page)
+    }
+}
+
+/// Goes on behind all documents of the score that a page ended with.
+#[derive(Debug)]
+struct SkipsLevelScores;
+
+#[async_trait]
+impl Alter for SkipsLevelScores {
+    async fn find(&self, inner: &Arc<dyn Store>, request: FindRequest) -> Result<Page> {
+        let mut page = inner.find(request.clone()).await?;
+        if let PageStart::After(cursor) = &request.start {
+            let (name, routing) = (request.model.name(), request.routing.as_ref());
+            let at = cursor.position(name, &request.filter, &request.sort, routing)?;
+            let behind = at.score(&request.sort);
+            let kept = page.scores.iter().map(|score| Some(*score) != behind);
+            let kept: Vec<bool> = kept.collect();
+            let mut keep = kept.iter();
+            page.documents.retain(|_| keep.next() != Some(&false));
+            let mut keep = kept.iter();
+            page.scores.retain(|_| keep.next() != Some(&false));
+        }
+        Ok(page)
+    }
+}
+
+/// Tells no scores.
+#[derive(Debug)]
+struct KeepsScores;
+
+#[async_trait]
+impl Alter for KeepsScores {
+    async fn find(&self, inner: &Arc<dyn Store>, request: FindRequest) -> Result<Page> {
+        let page = inner.find(request).await?;
+        Ok(page.with_scores(Vec::new()))
+    }
+}
+
+/// Fits everything equally.
+#[derive(Debug)]
+struct FindsAllEqual;
+
+#[async_trait]
+impl Alter for FindsAllEqual {
+    async fn find(&self, inner: &Arc<dyn Store>, mut request: FindRequest) -> Result<Page> {
+        let by_score = request
+            .sort
+            .iter()
+            .any(strongroom_core::query::Sort::is_by_score);
+        request.sort.retain(|sort| !sort.is_by_score());
+        let page = inner.find(request).await?;
+        let scores = page.documents.iter().map(|_| 0.0).collect();
+        Ok(if by_score {
+            page.with_scores(scores)
+        } else {
+            page
+        })
+    }
+}
+
+#[test]
+fn scores_that_are_no_order() {
+    rejected(|| MixesScores, "score::descends", "by the scores");
+    rejected(|| KeepsScores, "score::descends", "the number of scores");
+    rejected(
+        || SkipsLevelScores,
+        "score::pages_visit_each_once",
+        "pages of",
+    );
+    rejected(
+        || FindsAllEqual,
+        "score::tells_what_fits",
+        "whether the score",
+    );
+}

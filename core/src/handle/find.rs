@@ -16,7 +16,7 @@ use super::versioned::Versioned;
 use super::view::View;
 use crate::error::{Error, Operation, Result};
 use crate::model::{Model, RawDocument, Routing, in_range};
-use crate::query::{Cursor, Filter, Sort, SourceFilter};
+use crate::query::{Cursor, Filter, Highlight, Highlighter, Highlights, Sort, SourceFilter};
 use crate::store::{self, CountRequest, FindRequest, MAX_PAGE, PageStart, Total};
 
 impl<T: Document> Collection<T> {
@@ -54,6 +54,7 @@ impl<T: Document> Collection<T> {
             total: Total::None,
             batch: None,
             streaming: Streaming::default(),
+            highlight: None,
         }
     }
 }
@@ -74,12 +75,65 @@ pub struct Find<T> {
     pub(crate) total: Total,
     pub(crate) batch: Option<usize>,
     pub(crate) streaming: Streaming,
+    pub(crate) highlight: Option<Box<Highlight>>,
 }
 
 impl<T: Document> Find<T> {
     /// Adds a sort key; earlier keys go before later ones.
     pub fn sort(mut self, key: Sort) -> Self {
         self.sort.push(key);
+        self
+    }
+
+    /// What fits the words that are asked for best first, as a sort key. The scores are the engine's
+    /// own, and [`Page::hits`] hands them out; see [`SortTarget::Score`](crate::query::SortTarget).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// for (name, bio) in [("ada", "Likes engines."), ("bob", "Engines! Engines everywhere.")] {
+    ///     users.insert(User { bio: bio.to_owned(), ..User::new(name) }).await?;
+    /// }
+    /// let f = User::fields();
+    /// let page = users.find(f.bio().has_any_word("engines")).by_score().page().await?;
+    /// let found: Vec<_> = page.hits().map(|hit| (&*hit.document.name, hit.score)).collect();
+    /// // The in-memory store counts words; search engines weigh them.
+    /// assert_eq!(found, [("bob", Some(2.0)), ("ada", Some(1.0))]);
+    /// # Ok(()) }) }
+    /// ```
+    pub fn by_score(self) -> Self {
+        self.sort(Sort::by_score())
+    }
+
+    /// Asks for fragments of texts with the words marked that the filter asks for, which
+    /// [`Page::hits`] hands out. They are cut out here, of what the store hands out, so every store
+    /// has them and they are alike everywhere; see [`Highlighter`]. A field that is not
+    /// [selected](Self::select) is fetched for it, and left out of the document all the same.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/user.rs"));
+    /// # fn main() -> Result<()> { run(async |_, users| {
+    /// use strongroom_core::query::Highlight;
+    ///
+    /// let bio = "Likes <b>engines</b>.".to_owned();
+    /// users.insert(User { bio, ..User::new("ada") }).await?;
+    /// let f = User::fields();
+    /// let page = users
+    ///     .find(f.bio().has_any_word("engines"))
+    ///     .highlight(Highlight::of(f.bio()).fragments(3).size(80))
+    ///     .page()
+    ///     .await?;
+    /// let hit = page.hits().next().expect("ada was found");
+    /// // The text is made safe for a page of HTML, and the marks are not.
+    /// assert_eq!(hit.fragments(f.bio()), ["Likes &lt;b&gt;<em>engines</em>&lt;/b&gt;."]);
+    /// # Ok(()) }) }
+    /// ```
+    pub fn highlight(mut self, highlight: Highlight) -> Self {
+        self.highlight = Some(Box::new(highlight));
         self
     }
 
@@ -226,7 +280,15 @@ impl<T: Document> Find<T> {
 
     async fn page_of<R>(&self, limit: usize, read: Read<T, R>) -> Result<Page<T, R>> {
         let (model, selection) = self.collection.selected(Operation::Find)?;
-        let found = self.raw_page(model, selection.as_ref(), limit).await?;
+        let highlighter = self.highlighter(model)?;
+        let mut found = self.raw_page(model, selection.as_ref(), limit).await?;
+        let mut highlights = Vec::new();
+        if let Some(highlighter) = highlighter {
+            for document in &mut found.documents {
+                let highlight = highlighted(&highlighter, document, selection.as_deref());
+                highlights.push(highlight.at_key(Operation::Find, model, &document.key)?);
+            }
+        }
         // Collecting into a result would not know how many there are, and grow the list by steps.
         let mut documents = Vec::with_capacity(found.documents.len());
         for document in found.documents {
@@ -236,7 +298,34 @@ impl<T: Document> Find<T> {
         let previous = found
             .previous
             .map(|cursor| self.at(PageStart::Before(cursor)));
-        Ok(Page::new(documents, next, previous, found.total))
+        let page = Page::new(documents, next, previous, found.total);
+        Ok(page.with_hits(found.scores, highlights))
+    }
+
+    /// The highlight made ready, if one was asked for.
+    fn highlighter(&self, model: &Model) -> Result<Option<Highlighter>> {
+        let highlight = self.highlight.as_ref();
+        let made = highlight.map(|highlight| Highlighter::new(highlight, &self.filter, model));
+        made.transpose().at(Operation::Find, model)
+    }
+
+    /// What is fetched of each document: what was selected, and the texts to be highlighted.
+    fn fetched(&self, selection: Option<&Arc<SourceFilter>>) -> SourceFilter {
+        let mut source = source_of(selection);
+        for field in self
+            .highlight
+            .iter()
+            .flat_map(|highlight| &highlight.fields)
+        {
+            match &mut source {
+                SourceFilter::Include(paths) if !paths.iter().any(|p| p.selects(field)) => {
+                    paths.push(field.into());
+                }
+                SourceFilter::Exclude(paths) => paths.retain(|p| !p.overlaps(field)),
+                _ => {}
+            }
+        }
+        source
     }
 
     /// One page as the store hands it out.
@@ -269,7 +358,7 @@ impl<T: Document> Find<T> {
             limit,
             offset: self.offset,
             start: self.start.clone(),
-            source: source_of(selection),
+            source: self.fetched(selection),
             routing: self.routing_of(Operation::Find, model)?,
             total: self.total,
         })
@@ -299,6 +388,19 @@ impl<T: Document> Find<T> {
     pub(crate) fn cursor(&self) -> Option<&Cursor> {
         self.start.cursor()
     }
+}
+
+/// The fragments of a document, which is cut down to what was selected of it.
+fn highlighted(
+    highlighter: &Highlighter,
+    document: &mut RawDocument,
+    selection: Option<&SourceFilter>,
+) -> Result<Highlights> {
+    let highlights = highlighter.of_body(&document.body)?;
+    if let Some(selection) = selection {
+        document.body = selection.apply(&document.body)?;
+    }
+    Ok(highlights)
 }
 
 /// How what the store hands out becomes what the caller holds.
@@ -338,6 +440,7 @@ impl<T> Clone for Find<T> {
             total: self.total,
             batch: self.batch,
             streaming: self.streaming,
+            highlight: self.highlight.clone(),
         }
     }
 }

@@ -113,7 +113,7 @@ impl<T: Document, K: Valued> Groups<T, K> {
     /// # Errors
     ///
     /// `Invalid` if the field does not hold one comparable value, if a number is out of range, if
-    /// the question has a limit, an offset, a cursor or a total of documents, or if ties make too
+    /// the question has a limit, an offset, a cursor, a total or a highlight of documents, or if ties make too
     /// many documents; `Unsupported` if the store has no groups; otherwise as for
     /// [`Find::page`].
     pub async fn page(self) -> Result<GroupPage<T, K>> {
@@ -173,10 +173,11 @@ impl<T: Document, K: Valued> Groups<T, K> {
         let whole = find.limit.is_none()
             && find.offset == 0
             && find.start == PageStart::First
-            && find.total == Total::None;
+            && find.total == Total::None
+            && find.highlight.is_none();
         if !whole {
             let error = Error::invalid(
-                "groups are paged by their own limit: the question takes no limit, offset, cursor or total of documents",
+                "groups are paged by their own limit: the question takes no limit, offset, cursor, total or highlight of documents",
             );
             return Err(error).at(Operation::Group, model);
         }

@@ -20,6 +20,7 @@ mod explain;
 mod field;
 mod find;
 mod group;
+mod hit;
 mod key;
 mod lazy;
 mod limits;
@@ -56,6 +57,7 @@ pub use field::{
 };
 pub use find::Find;
 pub use group::{Group, GroupPage, Groups, Ranked};
+pub use hit::Hit;
 pub use key::IntoKey;
 pub use lazy::{Lazy, LazyProperty, Resolver};
 pub use limits::Limits;

@@ -4,10 +4,11 @@ use std::ops::Deref;
 
 use super::document::Document;
 use super::find::Find;
+use super::hit::Hit;
 use super::versioned::Versioned;
 use super::view::View;
 use crate::error::Result;
-use crate::query::Cursor;
+use crate::query::{Cursor, Highlights};
 use crate::store::TotalCount;
 
 /// One page of an answer: a slice of documents, the count if it was asked for, and where the next
@@ -18,6 +19,10 @@ pub struct Page<T, R = Versioned<T>> {
     next: Option<Find<T>>,
     previous: Option<Find<T>>,
     total: Option<TotalCount>,
+    /// One for each document, or none.
+    scores: Vec<f64>,
+    /// One for each document, or none.
+    highlights: Vec<Highlights>,
 }
 
 impl<T: Document, R> Page<T, R> {
@@ -32,7 +37,26 @@ impl<T: Document, R> Page<T, R> {
             next,
             previous,
             total,
+            scores: Vec::new(),
+            highlights: Vec::new(),
         }
+    }
+
+    pub(crate) fn with_hits(mut self, scores: Vec<f64>, highlights: Vec<Highlights>) -> Self {
+        (self.scores, self.highlights) = (scores, highlights);
+        self
+    }
+
+    /// The documents with what was found out about each: its score, if the question sorts
+    /// [by score](Find::by_score), and fragments, if it asks for [highlights](Find::highlight).
+    pub fn hits(&self) -> impl Iterator<Item = Hit<'_, R>> {
+        let mut scores = self.scores.iter();
+        let mut highlights = self.highlights.iter();
+        self.documents.iter().map(move |document| Hit {
+            document,
+            score: scores.next().copied(),
+            highlights: highlights.next().unwrap_or(Highlights::NONE),
+        })
     }
 
     /// The documents alone.

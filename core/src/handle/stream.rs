@@ -52,7 +52,7 @@ impl<T: Document> Find<T> {
     /// [`streaming`](Self::streaming) if it is to be otherwise. Nothing is sent before the stream
     /// is polled. After an error the stream ends. Dropping it closes the scan without waiting.
     ///
-    /// The stream fails with `Invalid` for a batch out of range, with `Contended` if too many
+    /// The stream fails with `Invalid` for a batch out of range or a highlight, with `Contended` if too many
     /// scans are open, and otherwise as [`page`](Self::page).
     ///
     /// # Examples
@@ -91,6 +91,10 @@ impl<T: Document> Find<T> {
         model: &Arc<Model>,
         selection: Option<&Arc<SourceFilter>>,
     ) -> Result<Option<ScanRequest>> {
+        if self.highlight.is_some() {
+            let error = Error::invalid("a stream hands out no highlights: ask for pages");
+            return Err(error).at(Operation::Scan, model);
+        }
         let from_start = self.offset == 0 && self.start == PageStart::First;
         let scans = match self.streaming {
             Streaming::Paged => false,

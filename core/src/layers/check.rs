@@ -170,7 +170,7 @@ fn find(request: &FindRequest, can: &Capabilities) -> Result<()> {
         )));
     }
     query(model, filter, request.routing.as_ref(), can)?;
-    Sort::check(sort, model)?;
+    order(sort, model, can)?;
     if *offset > 0 && *start != PageStart::First {
         return Err(Error::invalid(format!(
             "page has an offset of {offset}, which only counts from the beginning of a query"
@@ -221,7 +221,7 @@ fn group(request: &GroupRequest, can: &Capabilities) -> Result<()> {
     } = request;
     granted(can.groups, "groups")?;
     query(model, &request.filter, request.routing.as_ref(), can)?;
-    Sort::check(&request.sort, model)?;
+    order(&request.sort, model, can)?;
     let field = model.require(by)?;
     if !field.kind.is_comparable() || field.many {
         return Err(Error::invalid(format!(
@@ -254,7 +254,7 @@ fn scan(request: &ScanRequest, can: &Capabilities) -> Result<()> {
         can,
     )?;
     in_range("scan has pieces of", request.batch, MAX_PAGE)?;
-    Sort::check(&request.sort, &request.model)
+    order(&request.sort, &request.model, can)
 }
 
 fn matching(request: &MatchingRequest, can: &Capabilities) -> Result<()> {
@@ -288,6 +288,15 @@ fn query(
     filter.check(model)?;
     needs(filter, can)?;
     routing(model, wanted)
+}
+
+/// Refuses orders that make no sense or that the store does not have.
+fn order(sort: &[Sort], model: &Model, can: &Capabilities) -> Result<()> {
+    Sort::check(sort, model)?;
+    match sort.iter().any(Sort::is_by_score) {
+        true => granted(can.score, "an order by score"),
+        false => Ok(()),
+    }
 }
 
 /// Refuses filters that the store cannot answer.

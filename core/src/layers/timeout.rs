@@ -74,6 +74,20 @@ impl TimeoutOptions {
         }
     }
 
+    /// Raises each class that has less to this limit, for stores whose requests may take so long.
+    #[must_use]
+    pub fn at_least(mut self, limit: Duration) -> Self {
+        for class in [
+            &mut self.read,
+            &mut self.write,
+            &mut self.transaction,
+            &mut self.long,
+        ] {
+            *class = limit.max(*class);
+        }
+        self
+    }
+
     /// Sets the limit of one operation; `None` takes it away.
     #[must_use]
     pub fn operation(mut self, operation: Operation, limit: Option<Duration>) -> Self {

@@ -45,7 +45,7 @@ impl Collection {
             | ExplainRequest::Scan(ScanRequest { sort, .. }) => sort,
             _ => &[],
         };
-        Placer::new(sort, model)?;
+        Placer::for_query(sort, filter, model)?;
         if let ExplainRequest::Group(GroupRequest { by, .. }) = request {
             say(&mut text, format_args!(", group them by {by}"));
         }

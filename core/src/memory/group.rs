@@ -19,7 +19,7 @@ impl Collection {
         let model = &request.model;
         let hits = self.hits(model, &request.filter, request.routing.as_ref(), moment)?;
         let reader = FieldReader::new(model, &request.by)?;
-        let placer = Placer::new(&request.sort, model)?;
+        let placer = Placer::for_query(&request.sort, &request.filter, model)?;
         let after = request.after.clone().map(Ordered::new);
         let mut members: BTreeMap<Ordered, Vec<Placed<'_>>> = BTreeMap::new();
         for hit in hits.among(self.documents.iter()) {

@@ -17,6 +17,8 @@
 //! A save alone finds its collection unshared and changes it in place, in logarithmic time. A
 //! transaction pays for a copy of each collection that it writes to. Searches look at every
 //! document of their collection, and writes wait for them.
+//!
+//! Orders by score count words ([`Scorer`](crate::query::Scorer)): tests know them beforehand.
 
 mod aggregate;
 mod collection;

@@ -25,7 +25,7 @@ impl Collection {
         in_range("scan has pieces of", request.batch, MAX_PAGE)?;
         let model = &request.model;
         let hits = self.hits(model, &request.filter, request.routing.as_ref(), moment)?;
-        let placer = Placer::new(&request.sort, model)?;
+        let placer = Placer::for_query(&request.sort, &request.filter, model)?;
         let hits = hits.among(self.documents.iter());
         let hits = hits.map(|entry| place_of(&placer, entry?));
         let mut found = hits.collect::<Result<Vec<_>>>()?;

@@ -29,7 +29,7 @@ impl Collection {
         check_window(request)?;
         let model = &request.model;
         let hits = self.hits(model, &request.filter, request.routing.as_ref(), moment)?;
-        let placer = Placer::new(&request.sort, model)?;
+        let placer = Placer::for_query(&request.sort, &request.filter, model)?;
         let place = request
             .start
             .cursor()
@@ -81,9 +81,13 @@ impl Collection {
             .iter()
             .map(|(_, (key, stored))| stored.hand_out(key, &request.source, now));
         let documents = documents.collect::<Result<_>>()?;
+        let scores = found.iter();
+        let scores = scores.filter_map(|(position, _)| position.score(&request.sort));
+        let scores = scores.collect();
         let first = found.first().map(|(position, _)| position.clone());
         let last = found.pop().map(|(position, _)| position);
-        Ok(Page::new(documents, total).with_cursors(request, first, last, more))
+        let page = Page::new(documents, total).with_scores(scores);
+        Ok(page.with_cursors(request, first, last, more))
     }
 
     pub(super) fn hits<'q>(

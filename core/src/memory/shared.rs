@@ -59,6 +59,7 @@ impl Shared {
         capabilities.unique_fields = true;
         capabilities.backward_pages = true;
         capabilities.text_search = true;
+        capabilities.score = true;
         capabilities.nested_filters = true;
         capabilities.functions = FunctionSupport::from(&options.functions);
         capabilities.aggregations = true;

@@ -291,6 +291,9 @@ impl Aggregation {
                     )));
                 }
                 Sort::check(sort, model)?;
+                if sort.iter().any(Sort::is_by_score) {
+                    return Err(Error::unsupported("top hits of buckets by their scores"));
+                }
                 in_range("top hits has a size of", *size, MAX_TOP_HITS)
             }
         }?;

@@ -296,6 +296,27 @@ impl Filter {
         Ok(Self::Exists { field })
     }
 
+    /// The conditions on text that speak for a document: all but those beneath a `Not`.
+    pub(super) fn texts(&self) -> Vec<(&FieldPath, &str, Words)> {
+        let mut texts = Vec::new();
+        self.gather_texts(true, &mut texts);
+        texts
+    }
+
+    fn gather_texts<'f>(&'f self, speaks: bool, texts: &mut Vec<(&'f FieldPath, &'f str, Words)>) {
+        match self {
+            Self::Text { field, text, words } if speaks => texts.push((field, text, *words)),
+            Self::And(all) | Self::Or(all) => {
+                for filter in all {
+                    filter.gather_texts(speaks, texts);
+                }
+            }
+            Self::Not(inner) => inner.gather_texts(!speaks, texts),
+            Self::Nested { filter, .. } => filter.gather_texts(speaks, texts),
+            _ => {}
+        }
+    }
+
     /// A filter of the objects of the nested field `nested`, with paths that begin within them.
     ///
     /// # Errors

@@ -32,6 +32,11 @@
 //! - Ascending sort uses the least value of a field, descending the greatest; documents without a
 //!   value come last unless asked otherwise, in both directions; ties break by the bytes of the
 //!   id and then of the routing, ascending.
+//! - The score is the one thing that is left to the engine. What is common: documents of an order
+//!   by score are those that match, a greater score comes first, what meets no condition on text
+//!   has the score 0, and ties break as in every order. [`Scorer`] is the one of stores that have no
+//!   better.
+//! - Highlights are not asked of the engine: [`Highlighter`] cuts them out of what it hands out.
 //! - What an aggregation computes is said at each [`Aggregation`]; [`Aggregator`] computes it.
 
 mod aggregating;
@@ -42,9 +47,11 @@ mod cursor;
 mod cursor_key;
 mod filter;
 mod function;
+mod highlight;
 mod matching;
 mod ordering;
 mod projection;
+mod score;
 mod sort;
 mod source;
 mod text;
@@ -64,8 +71,12 @@ pub use filter::{Filter, Native};
 pub use function::{
     Argument, Call, CompiledCall, Function, FunctionName, Functions, MAX_ARGUMENTS,
 };
+pub use highlight::{
+    FragmentText, Highlight, Highlighter, Highlights, MAX_FRAGMENT_CHARS, MAX_FRAGMENTS,
+};
 pub use matching::Matcher;
 pub use ordering::Placer;
+pub use score::Scorer;
 pub use sort::{MissingValues, Order, Sort, SortTarget};
 pub use source::{FieldPattern, SourceFilter};
 pub use text::{MAX_WORDS, TextQuery, Words, words};

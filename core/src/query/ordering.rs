@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde_json::{Map, Value};
 
 use super::values::FieldReader;
-use super::{MissingValues, Order, Position, Sort, SortTarget};
+use super::{Filter, MissingValues, Order, Position, Scorer, Sort, SortTarget};
 use crate::error::{Error, Result};
 use crate::model::{Key, Model, Scalar};
 
@@ -16,7 +16,15 @@ use crate::model::{Key, Model, Scalar};
 #[derive(Clone, Debug)]
 pub struct Placer {
     sorts: Vec<Sort>,
-    readers: Vec<Option<FieldReader>>,
+    values: Vec<Looked>,
+}
+
+/// What a sort key looks at, made ready.
+#[derive(Clone, Debug)]
+enum Looked {
+    Field(FieldReader),
+    Id,
+    Score(Scorer),
 }
 
 impl Placer {
@@ -24,32 +32,49 @@ impl Placer {
     ///
     /// # Errors
     ///
-    /// `Invalid` as for [`Sort::check`].
+    /// `Invalid` as for [`Sort::check`]; `Unsupported` for the score, which takes a filter.
     pub fn new(sorts: &[Sort], model: &Model) -> Result<Self> {
+        Self::make(sorts, None, model)
+    }
+
+    /// As [`new`](Self::new), for what matches a filter, whose words make the score: that of
+    /// [`Scorer`].
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` as for [`Sort::check`] and [`Scorer::new`].
+    pub fn for_query(sorts: &[Sort], filter: &Filter, model: &Model) -> Result<Self> {
+        Self::make(sorts, Some(filter), model)
+    }
+
+    fn make(sorts: &[Sort], filter: Option<&Filter>, model: &Model) -> Result<Self> {
         Sort::check(sorts, model)?;
-        let reader = |sort: &Sort| match &sort.target {
-            SortTarget::Field(path) => FieldReader::new(model, path).map(Some),
-            SortTarget::Id => Ok(None),
+        let looked = |sort: &Sort| match (&sort.target, filter) {
+            (SortTarget::Field(path), _) => FieldReader::new(model, path).map(Looked::Field),
+            (SortTarget::Id, _) => Ok(Looked::Id),
+            (SortTarget::Score, Some(filter)) => Scorer::new(filter, model).map(Looked::Score),
+            (SortTarget::Score, None) => Err(Error::unsupported("an order by score here")),
         };
         Ok(Self {
             sorts: sorts.to_vec(),
-            readers: sorts.iter().map(reader).collect::<Result<_>>()?,
+            values: sorts.iter().map(looked).collect::<Result<_>>()?,
         })
     }
 
     /// The place of a document: its value for each sort key, and its key.
     #[must_use]
     pub fn place(&self, key: &Key, object: &Map<String, Value>) -> Position {
-        let values = self.sorts.iter().zip(&self.readers);
-        let values = values.map(|(sort, reader)| match reader {
-            Some(reader) => reader.extreme(
+        let values = self.sorts.iter().zip(&self.values);
+        let values = values.map(|(sort, looked)| match looked {
+            Looked::Field(reader) => reader.extreme(
                 object,
                 match sort.order {
                     Order::Ascending => Ordering::Less,
                     Order::Descending => Ordering::Greater,
                 },
             ),
-            None => Some(Scalar::from(key.id().as_str())),
+            Looked::Id => Some(Scalar::from(key.id().as_str())),
+            Looked::Score(scorer) => Some(Scalar::Float(scorer.score(object))),
         });
         Position {
             values: values.collect(),
@@ -91,6 +116,18 @@ fn compare_values(sort: &Sort, a: Option<&Scalar>, b: Option<&Scalar>) -> Orderi
 }
 
 impl Position {
+    /// The score of the document, if the order looks at it.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "scores are no large integers")]
+    pub fn score(&self, sorts: &[Sort]) -> Option<f64> {
+        let at = sorts.iter().position(Sort::is_by_score)?;
+        match self.values.get(at)?.as_ref()? {
+            Scalar::Float(score) => Some(*score),
+            Scalar::Integer(score) => Some(*score as f64),
+            _ => None,
+        }
+    }
+
     /// Checks a position that came from outside against the query that it is used in.
     ///
     /// # Errors
@@ -108,6 +145,9 @@ impl Position {
                 (SortTarget::Field(_), None) => true,
                 (SortTarget::Id, value) => {
                     matches!(value, Some(Scalar::Text(id)) if **id == *self.key.id().as_str())
+                }
+                (SortTarget::Score, value) => {
+                    matches!(value, Some(Scalar::Float(_) | Scalar::Integer(_)))
                 }
             };
             if !fits {
@@ -218,5 +258,14 @@ mod tests {
         ] {
             assert!(bad.check(&sorts, &model()).is_err(), "{bad:?}");
         }
+        let sorts = [Sort::by_score()];
+        let scored = place(vec![Some(Scalar::Float(0.5))]);
+        scored.check(&sorts, &model()).unwrap();
+        assert_eq!(scored.score(&sorts), Some(0.5));
+        assert_eq!(scored.score(&[Sort::ascending(path("n"))]), None);
+        for bad in [place(vec![None]), place(vec![Some(Scalar::from("x"))])] {
+            assert!(bad.check(&sorts, &model()).is_err(), "{bad:?}");
+        }
+        assert!(Placer::new(&sorts, &model()).is_err());
     }
 }

@@ -36,6 +36,15 @@ pub enum SortTarget {
     Field(FieldPath),
     /// The document's id, compared as bytes.
     Id,
+    /// How well the document fits the words that the filter asks for: the engine's own score,
+    /// greater for what fits better. It is the one thing that engines need not agree on.
+    ///
+    /// Conditions on text count, those beneath a `Not` left out, and so may conditions in the
+    /// engine's own language; a document that meets none of them has the score 0. A
+    /// [`Page`](crate::store::Page) hands the scores out. They depend on what else the collection
+    /// holds, so they may change between two pages while others write, and a document is then
+    /// seen twice or not at all; a scan shows each once.
+    Score,
 }
 
 /// One sort key. Ties that are left after the last one break by the bytes of the id, ascending,
@@ -67,6 +76,18 @@ impl Sort {
     #[must_use]
     pub fn by_id(order: Order) -> Self {
         Self::new(SortTarget::Id, order)
+    }
+
+    /// What fits the filter's words best first; see [`SortTarget::Score`].
+    #[must_use]
+    pub fn by_score() -> Self {
+        Self::new(SortTarget::Score, Order::Descending)
+    }
+
+    /// Whether it looks at the score.
+    #[must_use]
+    pub fn is_by_score(&self) -> bool {
+        self.target == SortTarget::Score
     }
 
     fn new(target: SortTarget, order: Order) -> Self {

@@ -1,5 +1,7 @@
 //! Searching text by its words.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -120,13 +122,43 @@ impl TextQuery {
         }
         false
     }
+
+    /// Where in a text, in bytes, the words stand, each by itself; of a phrase, the whole phrase.
+    pub(super) fn occurrences(&self, text: &str) -> Vec<Range<usize>> {
+        let found = words_at(text);
+        match self.mode {
+            Words::Any | Words::All => found
+                .filter(|(_, word)| self.words.contains(word))
+                .map(|(at, _)| at)
+                .collect(),
+            Words::Phrase => {
+                let (places, found): (Vec<_>, Vec<_>) = found.unzip();
+                let windows = found.windows(self.words.len());
+                let windows = windows.zip(places.windows(self.words.len()));
+                windows
+                    .filter(|(window, _)| *window == self.words)
+                    .filter_map(|(_, at)| Some(at.first()?.start..at.last()?.end))
+                    .collect()
+            }
+        }
+    }
 }
 
 /// The words of a text: runs of letters and digits, in lower case.
 pub fn words(text: &str) -> impl Iterator<Item = String> {
-    text.split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
+    words_at(text).map(|(_, word)| word)
+}
+
+/// The words of a text, and where they stand in it, in bytes.
+fn words_at(text: &str) -> impl Iterator<Item = (Range<usize>, String)> {
+    let mut rest = 0;
+    std::iter::from_fn(move || {
+        let start = rest + text.get(rest..)?.find(char::is_alphanumeric)?;
+        let tail = text.get(start..)?;
+        let length = tail.find(|c: char| !c.is_alphanumeric());
+        rest = length.map_or(text.len(), |length| start + length);
+        Some((start..rest, text.get(start..rest)?.to_lowercase()))
+    })
 }
 
 #[cfg(test)]
@@ -147,6 +179,27 @@ mod tests {
         assert!(!matches("red fox", Words::Phrase, &["the red", "fox"]));
         assert!(!matches("red fox", Words::Phrase, &["fox red"]));
         assert!(!matches("fox", Words::Any, &[]));
+    }
+
+    #[test]
+    fn words_and_phrases_have_places() {
+        let places = |question, mode, text| {
+            let query = TextQuery::parse(question, mode).unwrap();
+            query.occurrences(text)
+        };
+        let text = "Über: a fox, a red FOX";
+        assert_eq!(
+            words(text).collect::<Vec<_>>(),
+            ["über", "a", "fox", "a", "red", "fox"]
+        );
+        assert_eq!(places("über fox", Words::Any, text), [0..5, 9..12, 20..23]);
+        assert_eq!(places("red fox", Words::All, text), [9..12, 16..19, 20..23]);
+        assert_eq!(
+            places("red fox", Words::Phrase, text).first(),
+            Some(&(16..23))
+        );
+        assert_eq!(places("a a", Words::Phrase, "a a a"), [0..3, 2..5]);
+        assert_eq!(places("a", Words::Phrase, ""), []);
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub struct Capabilities {
     pub backward_pages: bool,
     /// Filters by the words of text.
     pub text_search: bool,
+    /// Orders by how well documents fit the words asked for, and the scores with them.
+    pub score: bool,
     /// Filters by the objects of nested fields, one by one.
     pub nested_filters: bool,
     /// Which functions filters may call.
@@ -103,6 +105,7 @@ impl Capabilities {
             unique_fields: false,
             backward_pages: false,
             text_search: false,
+            score: false,
             nested_filters: false,
             functions: FunctionSupport::None,
             native_filters: false,

@@ -136,6 +136,9 @@ pub struct Page {
     pub previous: Option<Cursor>,
     /// How many match, if asked.
     pub total: Option<TotalCount>,
+    /// The score of each document, in their order, if the order looks at
+    /// [scores](crate::query::SortTarget::Score); otherwise none.
+    pub scores: Vec<f64>,
 }
 
 impl Page {
@@ -147,7 +150,15 @@ impl Page {
             next: None,
             previous: None,
             total,
+            scores: Vec::new(),
         }
+    }
+
+    /// Adds the scores of the documents, one for each, in their order.
+    #[must_use]
+    pub fn with_scores(mut self, scores: Vec<f64>) -> Self {
+        self.scores = scores;
+        self
     }
 
     /// Adds the cursors of the answer to `request`: from the places of the first and the last
@@ -217,7 +228,8 @@ impl CountRequest {
 #[async_trait]
 pub trait Search: Debug + Send + Sync {
     /// Finds one page. `next` MUST be `None` exactly when no document follows the page, unless
-    /// the page was asked for backwards; see [`Page`].
+    /// the page was asked for backwards; see [`Page`]. In an order by score every document MUST
+    /// have its score, exactly as the order compares it and as its cursors hold it.
     ///
     /// # Errors
     ///

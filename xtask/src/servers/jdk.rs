@@ -42,7 +42,9 @@ pub(super) fn find(versions: impl RangeBounds<u32>, place: &Place) -> Result<Pat
 
 fn describe(versions: &impl RangeBounds<u32>) -> String {
     match (versions.start_bound(), versions.end_bound()) {
-        (Bound::Included(from), Bound::Included(to)) => format!(" of version {from} to {to}"),
+        (Bound::Included(from), Bound::Included(to)) if *to < u32::MAX => {
+            format!(" of version {from} to {to}")
+        }
         (Bound::Included(from), _) => format!(" of version {from} or newer"),
         _ => String::new(),
     }
@@ -80,6 +82,7 @@ mod tests {
     #[test]
     fn tells_which_versions_fit() {
         assert_eq!(describe(&(21..)), " of version 21 or newer");
+        assert_eq!(describe(&(21..=u32::MAX)), " of version 21 or newer");
         assert_eq!(describe(&(11..=23)), " of version 11 to 23");
         assert_eq!(describe(&(..)), "");
     }

@@ -18,6 +18,7 @@ mod postgres;
 mod install;
 mod jdk;
 mod maven;
+mod module;
 mod network;
 mod place;
 mod search_engine;

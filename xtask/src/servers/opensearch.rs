@@ -1,45 +1,18 @@
-//! OpenSearch: the server as its own integration tests run it, one node, with the usual modules
-//! put in from their own jars.
+//! OpenSearch: the server as its own integration tests run it, one node, with the usual modules.
 
-use std::fs;
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use super::module::Module;
+use super::search_engine::{Product, SearchEngine};
 
-use super::install::{Distribution, Fetched, install};
-use super::maven::Item;
-use super::place::Place;
-use super::recipe::{Launch, Recipe};
-use super::{jdk, search_engine};
-use crate::Result;
-
-/// A version of OpenSearch.
-pub(super) struct OpenSearch {
-    name: &'static str,
-    variable: &'static str,
-    version: &'static str,
-    megabytes: u32,
-    /// The versions of Java that run it.
-    java: RangeInclusive<u32>,
-    modules: &'static [Module],
-}
-
-/// A module of the server.
-struct Module {
-    /// Its name and that of its folder.
-    name: &'static str,
-    /// The class that the server loads.
-    class: &'static str,
-    /// The module whose classes it uses, if any.
-    extends: &'static str,
-    /// Its jars, as `group:artifact:version`; without a version where it is the server's own.
-    jars: &'static [&'static str],
-    /// What it must be allowed, in the words of Java's policy files.
-    permissions: &'static [&'static str],
-}
+const PRODUCT: Product = Product {
+    program: "opensearch",
+    group: "org.opensearch.distribution.integ-test-zip",
+    variables: "OPENSEARCH",
+    settings: &[],
+};
 
 /// OpenSearch 3.
-pub(super) static OPENSEARCH: OpenSearch = OpenSearch {
+pub(super) static OPENSEARCH: SearchEngine = SearchEngine {
+    product: &PRODUCT,
     name: "opensearch",
     variable: "STRONGROOM_TEST_OPENSEARCH_URL",
     version: "3.4.0",
@@ -88,7 +61,8 @@ pub(super) static OPENSEARCH: OpenSearch = OpenSearch {
 };
 
 /// OpenSearch 2.
-pub(super) static OPENSEARCH_2: OpenSearch = OpenSearch {
+pub(super) static OPENSEARCH_2: SearchEngine = SearchEngine {
+    product: &PRODUCT,
     name: "opensearch-2",
     variable: "STRONGROOM_TEST_OPENSEARCH_2_URL",
     version: "2.19.4",
@@ -151,122 +125,13 @@ const PAINLESS: &[&str] = &[
     "org.ow2.asm:asm-util:9.7",
 ];
 
-impl Recipe for OpenSearch {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn version(&self) -> &'static str {
-        self.version
-    }
-
-    fn variable(&self) -> &'static str {
-        self.variable
-    }
-
-    fn install(&self, place: &Place) -> Result<PathBuf> {
-        // Whoever has no fitting Java is told before anything is fetched.
-        jdk::find(self.java.clone(), place)?;
-        let distribution = Distribution {
-            folder: format!("opensearch-{}", self.version),
-            archive: format!(
-                "org.opensearch.distribution.integ-test-zip:opensearch:{}:zip",
-                self.version
-            ),
-            megabytes: self.megabytes,
-            additions: self
-                .modules
-                .iter()
-                .flat_map(|module| module.items(self.version))
-                .collect(),
-        };
-        install(&distribution, place, |fetched| {
-            self.put_modules_in(fetched)
-                .map_err(|e| format!("could not put the modules in: {e}"))
-        })
-    }
-
-    fn launch(&self, program: &Path, folder: &Path, place: &Place) -> Result<Launch> {
-        search_engine::make_folders(program, folder)?;
-        let mut command = Command::new(program.join("bin/opensearch"));
-        command
-            .env("OPENSEARCH_JAVA_HOME", jdk::find(self.java.clone(), place)?)
-            .env("OPENSEARCH_JAVA_OPTS", search_engine::JVM_OPTIONS)
-            .env("OPENSEARCH_PATH_CONF", folder.join("config"))
-            .env("OPENSEARCH_TMPDIR", folder.join("tmp"))
-            .args(search_engine::settings(folder));
-        Ok(command.into())
-    }
-
-    fn url(&self, folder: &Path) -> Option<String> {
-        search_engine::url(folder)
-    }
-
-    fn is_ready(&self, url: &str) -> bool {
-        search_engine::is_ready(url)
-    }
-}
-
-impl OpenSearch {
-    fn put_modules_in(&self, fetched: &Fetched) -> std::io::Result<PathBuf> {
-        let program = fetched.archive.join(format!("opensearch-{}", self.version));
-        for module in self.modules {
-            let folder = program.join("modules").join(module.name);
-            fs::rename(fetched.additions.join(module.folder()), &folder)?;
-            let descriptor = module.descriptor(self.version, *self.java.start());
-            fs::write(folder.join("plugin-descriptor.properties"), descriptor)?;
-            if !module.permissions.is_empty() {
-                fs::write(folder.join("plugin-security.policy"), module.policy())?;
-            }
-        }
-        Ok(program)
-    }
-}
-
-impl Module {
-    /// The folder that the jars are fetched to.
-    fn folder(&self) -> String {
-        format!("modules/{}", self.name)
-    }
-
-    fn items(&self, server: &str) -> impl Iterator<Item = Item> {
-        self.jars.iter().map(move |jar| Item {
-            coordinates: if jar.matches(':').count() == 1 {
-                format!("{jar}:{server}")
-            } else {
-                (*jar).to_owned()
-            },
-            folder: self.folder(),
-            name: None,
-        })
-    }
-
-    /// What the server's security manager is told about a module.
-    fn policy(&self) -> String {
-        let permissions = self.permissions.iter();
-        let lines: String = permissions
-            .map(|permission| format!("  permission {permission};\n"))
-            .collect();
-        format!("grant {{\n{lines}}};\n")
-    }
-
-    /// What the server has to be told about a module.
-    fn descriptor(&self, server: &str, java: u32) -> String {
-        format!(
-            "description={0}\nname={0}\nclassname={1}\nextended.plugins={2}\nversion={server}\n\
-             opensearch.version={server}\njava.version={java}\nhas.native.controller=false\n",
-            self.name, self.class, self.extends
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn jars_without_a_version_have_the_servers() {
-        let coordinates = |server: &OpenSearch| -> Vec<String> {
+        let coordinates = |server: &SearchEngine| -> Vec<String> {
             let modules = server.modules.iter();
             modules
                 .flat_map(|module| module.items(server.version))

@@ -47,7 +47,7 @@ async fn matching(store: &MemoryStore, model: &Arc<Model>, filter: Filter) -> Ve
 async fn says_what_it_can_do() {
     let (store, _) = holding(&[]).await;
     let can = store.capabilities();
-    assert!(can.backward_pages && can.text_search && can.nested_filters);
+    assert!(can.backward_pages && can.text_search && can.score && can.nested_filters);
     assert!(can.aggregations && can.groups && can.scans && can.matching_writes);
     assert!(!can.native_filters);
     let tx = store.begin(BeginOptions::new()).await.unwrap();

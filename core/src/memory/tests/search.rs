@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ErrorKind::{Invalid, NotFound};
-use crate::query::{Cursor, Filter, Order, Sort, SourceFilter};
+use crate::query::{Cursor, Filter, Order, Sort, SourceFilter, Words};
 use crate::store::{CountRequest, FindRequest, MAX_PAGE, Page, Search, Total, TotalCount};
 
 fn ids(page: &Page) -> Vec<String> {
@@ -249,4 +249,51 @@ proptest! {
             assert_eq!(seen, ids(&whole));
         });
     }
+}
+
+#[tokio::test]
+async fn the_score_counts_words() {
+    let (store, _, _) = store().await;
+    let model = Model::builder("notes")
+        .field(declared("t", Kind::Text))
+        .build()
+        .unwrap();
+    let ensure = EnsureRequest::new(model.clone());
+    store.ensure(ensure).await.unwrap();
+    for (id, text) in [
+        ("a", r#"{"t":"fox"}"#),
+        ("b", r#"{"t":"Fox, fox and fox"}"#),
+        ("c", r#"{"t":"hen"}"#),
+        ("d", r#"{"t":"a fox"}"#),
+    ] {
+        put(&store, &model, id, text, Expected::Absent)
+            .await
+            .unwrap();
+    }
+    let mut request =
+        FindRequest::new(model.clone(), Filter::text("t", "fox", Words::Any).unwrap());
+    let page = store.find(request.clone()).await.unwrap();
+    assert!(page.scores.is_empty());
+    request.sort = vec![Sort::by_score()];
+    request.limit = 2;
+    let page = store.find(request.clone()).await.unwrap();
+    assert_eq!(
+        (ids(&page), page.scores),
+        (vec!["b".into(), "a".into()], vec![3.0, 1.0])
+    );
+    request.start = crate::store::PageStart::After(page.next.unwrap());
+    let page = store.find(request.clone()).await.unwrap();
+    assert_eq!(
+        (ids(&page), &page.scores[..]),
+        (vec!["d".into()], &[1.0][..])
+    );
+    assert!(page.next.is_none());
+    // Without words all are level, and come by id.
+    request.filter = Filter::all();
+    request.start = crate::store::PageStart::First;
+    let page = store.find(request).await.unwrap();
+    assert_eq!(
+        (ids(&page), page.scores),
+        (vec!["a".into(), "b".into()], vec![0.0, 0.0])
+    );
 }
