@@ -103,6 +103,8 @@ impl Collection {
             write_id,
             // Without functions among the capabilities, the check layer refuses computed fields.
             computed: _,
+            // By its capabilities this store does not stamp, so the body has its stamps already.
+            stamps: _,
         } = write;
         let there = self.documents.get(key);
         let actual = there.map(|stored| stored.version);
