@@ -47,6 +47,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let name = arguments.filter.unwrap_or_default();
         let told = match &arguments.folder {
             Some(file) => sqlite::streams::measure_memory(arm, file, &name)?,
+            None if name == sql::streams::name::<sql::MariaDb>() => {
+                sql::streams::measure_memory::<sql::MariaDb>(arm)?
+            }
             None => sql::streams::measure_memory::<sql::Postgres>(arm)?,
         };
         println!("{told}");
@@ -63,6 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     sqlite::run(&mut report, folder.path(), arguments.flights.as_deref())?;
     coalescing::run(&mut report, folder.path())?;
     sql::run::<sql::Postgres>(&mut report)?;
+    sql::run::<sql::MariaDb>(&mut report)?;
     elasticsearch::run(&mut report)?;
     report.print();
     Ok(())

@@ -9,7 +9,8 @@ const MANIFEST: &str = "benches/Cargo.toml";
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Arguments for the benchmark program. With the name of a server, or of a scenario that has
-    /// it in it, that server is started: `elasticsearch`, `postgres`.
+    /// it in it, that server is started: `elasticsearch`, `postgres`,
+    /// `mariadb`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }

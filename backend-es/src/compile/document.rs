@@ -16,6 +16,7 @@ use strongroom_core::{Error, ErrorKind, Result};
 use super::key;
 use super::number;
 use super::path::{Part, Place, is_direct};
+use super::plain;
 
 /// Longest word that is searched for: the engine tears words of more than 255 characters.
 pub(super) const MAX_WORD_BYTES: usize = 240;
@@ -94,18 +95,24 @@ fn line(
     write_id: WriteId,
     version: Option<[u64; 2]>,
 ) -> Result<Vec<u8>> {
-    let object = body.to_object()?;
-    let beside = beside(place, &object)?;
     let model = place.model;
-    let is_plain = has_plain_names(&object) && direct(model).all(|field| is_plain(field, &object));
+    let is_plain = plain::is_plain(model, body)?;
+    let is_read = |field: &FieldDeclaration| field.kind.is_comparable() && is_direct(&field.path);
     let codec = |e: serde_json::Error| {
         Error::new(ErrorKind::Codec, format!("document does not encode: {e}")).with_source(e)
     };
     let raw: &RawValue = serde_json::from_slice(body.as_bytes()).map_err(codec)?;
-    let (body, raw) = if is_plain {
-        (Indexed::Body(raw), None)
+    let (beside, body, raw) = if is_plain && model.fields().all(is_read) {
+        (Map::new(), Indexed::Body(raw), None)
     } else {
-        (Indexed::Values(direct_values(model, &object)), Some(raw))
+        let object = body.to_object()?;
+        let beside = beside(place, &object, is_plain)?;
+        if is_plain {
+            (beside, Indexed::Body(raw), None)
+        } else {
+            let values = direct_values(model, &object);
+            (beside, Indexed::Values(values), Some(raw))
+        }
     };
     let mut line = serde_json::to_vec(&Source {
         k: key.id().as_str(),
@@ -126,35 +133,9 @@ fn line(
     Ok(line)
 }
 
-/// Whether no member at any depth has a name that means something to the engine, or that it
-/// refuses.
-fn has_plain_names(object: &Map<String, Value>) -> bool {
-    fn is_plain(value: &Value) -> bool {
-        match value {
-            Value::Object(object) => has_plain_names(object),
-            Value::Array(items) => items.iter().all(is_plain),
-            _ => true,
-        }
-    }
-    object
-        .iter()
-        .all(|(name, value)| !name.contains('.') && !name.trim().is_empty() && is_plain(value))
-}
-
-/// The fields whose values the engine reads from bodies, where they are plain.
-fn direct(model: &Model) -> impl Iterator<Item = &FieldDeclaration> {
-    let fields = model.fields().filter(|field| field.kind.is_comparable());
-    fields.filter(|field| is_direct(&field.path))
-}
-
-fn is_plain(field: &FieldDeclaration, object: &Map<String, Value>) -> bool {
-    let value = object.get(field.path.as_str());
-    value.is_none_or(|value| number::is_plain(field.kind, value))
-}
-
 /// What a body that the engine cannot read has in the fields that it would read from there.
 fn direct_values(model: &Model, object: &Map<String, Value>) -> Map<String, Value> {
-    let fields = direct(model).filter_map(|field| {
+    let fields = plain::direct(model).filter_map(|field| {
         let values = FieldReader::of(&field.path, field.kind).values(object);
         let values = values.iter().filter_map(|value| held(field.kind, value));
         let values = one_or_many(values)?;
@@ -163,13 +144,17 @@ fn direct_values(model: &Model, object: &Map<String, Value>) -> Map<String, Valu
     fields.collect()
 }
 
-/// What stands beside a body, or beside one object of a nested field.
-fn beside(place: Place<'_>, object: &Map<String, Value>) -> Result<Map<String, Value>> {
+/// What stands beside a body, which is plain or not, or beside one object of a nested field.
+fn beside(
+    place: Place<'_>,
+    object: &Map<String, Value>,
+    is_plain: bool,
+) -> Result<Map<String, Value>> {
     let mut parts: BTreeMap<&'static str, Map<String, Value>> = BTreeMap::new();
     let (mut existing, mut inexact) = (Vec::new(), Vec::new());
     for field in place.fields() {
         let is_direct = is_direct(&field.path);
-        if is_direct && field.kind.is_comparable() && is_plain(field, object) {
+        if is_direct && field.kind.is_comparable() && is_plain {
             continue;
         }
         let reader = reader(place, &field.path, field.kind)?;
@@ -226,7 +211,7 @@ fn beside(place: Place<'_>, object: &Map<String, Value>) -> Result<Map<String, V
         let objects = reader(place, child, Kind::Nested)?;
         let objects = objects.objects(object).into_iter();
         let objects: Vec<Value> = objects
-            .map(|object| beside(place.objects(child), object).map(Value::from))
+            .map(|object| beside(place.objects(child), object, is_plain).map(Value::from))
             .collect::<Result<_>>()?;
         if !objects.is_empty() {
             nested.insert(place.name(child), objects.into());
@@ -382,7 +367,7 @@ mod tests {
         let texts = TextAnalysis::new().field("t".parse().unwrap(), "simple".parse().unwrap());
         let body = json!({"t": ["Red, FOX!", 5]});
         let place = Place::documents(&model).read_by(&texts);
-        let kept = beside(place, body.as_object().unwrap()).unwrap();
+        let kept = beside(place, body.as_object().unwrap(), true).unwrap();
         let wanted = json!({"e": ["t"], "a": {"t": "Red, FOX!"}});
         assert_eq!(Value::from(kept), wanted);
         let long = "y".repeat(1_000);

@@ -9,6 +9,7 @@ use strongroom_core::{Error, Result};
 
 use super::number;
 use super::path::{Part, Place, is_direct};
+use super::plain;
 use crate::analysis::TextAnalysis;
 
 /// The format of what is stored, written into each index.
@@ -97,9 +98,7 @@ pub(crate) fn extension(model: &Model, texts: &TextAnalysis) -> Result<Value> {
 /// What is kept of documents, and what the engine reads from their bodies.
 fn outermost(model: &Model, texts: &TextAnalysis) -> Result<Map<String, Value>> {
     let mut properties = properties(Place::documents(model).read_by(texts))?;
-    let direct = model.fields().filter(|field| is_direct(&field.path));
-    let direct = direct.filter(|field| field.kind.is_comparable());
-    let direct = direct.map(|field| (field.path.to_string(), values(field.kind)));
+    let direct = plain::direct(model).map(|field| (field.path.to_string(), values(field.kind)));
     properties.insert("body".to_owned(), object(direct.collect()));
     Ok(properties)
 }

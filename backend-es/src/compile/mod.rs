@@ -30,6 +30,7 @@ mod key;
 mod mapping;
 mod number;
 mod path;
+mod plain;
 mod score;
 mod sort;
 

@@ -4,6 +4,11 @@ use strongroom_core::model::{FieldPath, Kind, Model};
 
 use crate::analysis::{AnalyserName, TextAnalysis};
 
+/// Whether a byte of a name means nothing to the engine.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-')
+}
+
 /// The name in the index of the declared field at `path`: plain characters as they are, every
 /// other byte as `%` and two hex digits, so that no name means anything to the engine, which takes
 /// a dot for a step into an object.
@@ -11,7 +16,7 @@ fn field_name(path: &FieldPath) -> String {
     let mut name = String::new();
     for byte in path.as_str().bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => name.push(byte.into()),
+            plain if is_plain(plain) => name.push(plain.into()),
             _ => {
                 name.push('%');
                 for digit in [byte >> 4, byte & 15] {
@@ -29,7 +34,7 @@ fn field_name(path: &FieldPath) -> String {
 ///
 /// This depends on no other field, so it stays as it is when fields are added.
 pub(super) fn is_direct(path: &FieldPath) -> bool {
-    path.segments().count() == 1 && field_name(path) == path.as_str()
+    path.as_str().bytes().all(is_plain)
 }
 
 /// What is kept of a field.

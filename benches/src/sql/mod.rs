@@ -7,6 +7,7 @@
 //! besides is a [`ByHand`].
 
 mod lone;
+mod mariadb;
 mod pages;
 mod postgres;
 pub mod streams;
@@ -23,6 +24,7 @@ use strongroom::prelude::*;
 use strongroom::store::Store;
 use tokio::runtime::Runtime;
 
+pub use self::mariadb::MariaDb;
 pub use self::postgres::Postgres;
 use crate::documents::{Account, Quake};
 use crate::measure::Report;
@@ -47,6 +49,8 @@ pub trait ByHand: Send + Sync + 'static {
     const FAMILY: &'static str;
     /// Names the server's URL. `cargo xtask bench` starts a server and sets it.
     const URL: &'static str;
+    /// How many times as many saves as the pool's, at least.
+    const SAVES: f64;
     /// Makes the table.
     const CREATE: &'static str;
     /// Makes the indexes of orders: by customer and id, by the time of the order and id.

@@ -56,6 +56,7 @@ impl ByHand for Postgres {
 
     const FAMILY: &'static str = "postgres";
     const URL: &'static str = "STRONGROOM_TEST_POSTGRES_URL";
+    const SAVES: f64 = 4.0;
     const CREATE: &'static str = "CREATE TABLE by_hand \
          (id text COLLATE \"C\" PRIMARY KEY, version bigint NOT NULL, body jsonb NOT NULL)";
     const INDEX: &'static str = "CREATE INDEX ON by_hand ((body ->> 'customer'), id); \

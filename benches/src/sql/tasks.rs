@@ -40,7 +40,7 @@ where
     let typed: Vec<_> = typed.into_iter().map(|d| Arc::new(Mutex::new(d))).collect();
     report.compare(
         &name,
-        Line::AtLeast(4.0),
+        Line::AtLeast(B::SAVES),
         &mut |length| {
             runtime.block_on(tasks(TASKS, |n| {
                 let (pool, held) = (pool.clone(), by_hand[n].clone());

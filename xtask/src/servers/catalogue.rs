@@ -22,7 +22,7 @@ const TESTED: Recipes = &[&ELASTICSEARCH, &OPENSEARCH, &POSTGRES, &MARIADB];
 const TESTED_IN_FULL: Recipes = &[&ELASTICSEARCH_8, &OPENSEARCH_2, &ELASTICSEARCH_CLUSTER];
 
 /// The servers that benchmarks run on, by the names that their scenarios have.
-const MEASURED: Recipes = &[&ELASTICSEARCH, &POSTGRES];
+const MEASURED: Recipes = &[&ELASTICSEARCH, &POSTGRES, &MARIADB];
 
 /// How much is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
