@@ -142,6 +142,11 @@ impl Refusal {
         }
     }
 
+    /// Whether it is the engine that refuses, and not something on the way to it.
+    pub(crate) fn is_the_engines(&self) -> bool {
+        !self.kind.is_empty()
+    }
+
     /// Whether the index is not there.
     pub(crate) fn is_missing_index(&self) -> bool {
         self.kind == "index_not_found_exception"

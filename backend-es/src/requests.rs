@@ -1,8 +1,10 @@
-//! One `_bulk` request: operations in, one outcome per operation out, in order.
+//! Operations in, one outcome per operation out, in order: by one `_bulk` request.
 //!
 //! Items that the engine was too busy for are sent again, and no others.
 //!
-//! Every write goes this way, also a lone one: here ids stand in the body, where none is hostile.
+//! In the body of a bulk no id is hostile. A lone document is stored by a request of its own, which
+//! costs the engine less, if its id can stand in a path: if it is short and has nothing but letters,
+//! digits, dashes and underscores.
 
 use std::time::Duration;
 
@@ -81,6 +83,8 @@ struct Reply {
 
 #[derive(Deserialize)]
 struct Item {
+    /// In a bulk only.
+    #[serde(default)]
     status: u16,
     result: Option<String>,
     #[serde(rename = "_seq_no")]
@@ -136,28 +140,40 @@ impl EsStore {
         Ok(answers.into_iter().map(|answer| answer.outcome).collect())
     }
 
+    /// Binds a request that writes to the alias by which the index is addressed, and to how long its
+    /// answer is waited for.
+    fn writing<'r>(&self, request: Request<'r>, refresh: Refresh) -> Request<'r> {
+        // The engine gives up waiting for a shard before nobody waits for its answer any more: a
+        // write must not take effect after it was told that it did not.
+        let patience = format!("{}ms", self.options().timeout.as_millis().max(2) / 2);
+        let request = request
+            .query("require_alias", "true")
+            .query("timeout", patience);
+        match refresh {
+            Refresh::WaitFor => request.query("refresh", "wait_for"),
+            Refresh::Now => request.query("refresh", "true"),
+            _ => request,
+        }
+    }
+
     async fn send_once(
         &self,
         index: &Index,
         steps: &[&(&Key, Step)],
         refresh: Refresh,
     ) -> Result<Vec<Answer>, Failure> {
+        if let [(key, step)] = steps
+            && let Some(request) = lone(index, key, step)
+        {
+            let reply = self.wire().send(self.writing(request, refresh)).await?;
+            return Ok(vec![lone_answer(&reply, index)?]);
+        }
         let mut lines = Vec::with_capacity(steps.iter().map(|(_, s)| s.bytes()).sum());
         for (key, step) in steps {
             write_step(&mut lines, index, key, step).map_err(Failure::not_encoded)?;
         }
-        // The engine gives up waiting for a shard before nobody waits for its answer any more: a
-        // write must not take effect after it was told that it did not.
-        let patience = format!("{}ms", self.options().timeout.as_millis().max(2) / 2);
-        let mut request = Request::new(Method::Post, "/_bulk")
-            .query("require_alias", "true")
-            .query("timeout", patience)
-            .lines(lines);
-        request = match refresh {
-            Refresh::WaitFor => request.query("refresh", "wait_for"),
-            Refresh::Now => request.query("refresh", "true"),
-            _ => request,
-        };
+        let request = Request::new(Method::Post, "/_bulk").lines(lines);
+        let request = self.writing(request, refresh);
         let reply: Reply = self.wire().call(request).await?.read()?;
         if reply.items.len() != steps.len() {
             return Err(Failure::Garbled(format!(
@@ -172,6 +188,46 @@ impl EsStore {
         });
         Ok(answers.collect())
     }
+}
+
+/// Longest id that stands in a path.
+const MAX_PATH_ID: usize = 128;
+
+/// The request that stores a lone document; `None` where it takes a bulk.
+fn lone(index: &Index, key: &Key, step: &Step) -> Option<Request<'static>> {
+    let id = key.id().as_str();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let may_stand = id.len() <= MAX_PATH_ID && !id.starts_with('_') && id.bytes().all(is_plain);
+    if !may_stand || key.routing().is_some() {
+        return None;
+    }
+    let (endpoint, source) = match step {
+        Step::Create(source) => ("_create", source),
+        Step::Index(source, _) => ("_doc", source),
+        // Deletes cannot be bound to the alias.
+        Step::Delete(_) => return None,
+    };
+    let path = format!("/{}/{endpoint}/{id}", index.pin());
+    let mut request = Request::new(Method::Put, path).encoded(source.clone());
+    if let Some(guard) = step.guard() {
+        request = request
+            .query("if_seq_no", guard.seq_no.to_string())
+            .query("if_primary_term", guard.primary_term.to_string());
+    }
+    Some(request)
+}
+
+/// What became of a lone document.
+fn lone_answer(reply: &crate::wire::Reply, index: &Index) -> Result<Answer, Failure> {
+    if (200..300).contains(&reply.status) {
+        let item: Item = reply.read()?;
+        return Ok(item.answer(index));
+    }
+    let refusal = Refusal::from_reply(reply.status, &reply.body);
+    Ok(Answer {
+        pressed: matches!(reply.status, 429 | 503) && refusal.is_the_engines(),
+        outcome: refused(refusal),
+    })
 }
 
 /// How often items that the engine was too busy for are sent again.
@@ -267,6 +323,16 @@ fn garbled() -> Outcome {
     ))
 }
 
+fn refused(refusal: Refusal) -> Outcome {
+    if refusal.is_version_conflict() {
+        Outcome::Conflict
+    } else if refusal.is_missing_index() {
+        Outcome::MissingIndex
+    } else {
+        Outcome::Failed(Failure::Refused(refusal).into_write_error())
+    }
+}
+
 impl Item {
     fn answer(self, index: &Index) -> Answer {
         let pressed = self.error.is_some() && matches!(self.status, 429 | 503);
@@ -278,14 +344,7 @@ impl Item {
 
     fn outcome(self, index: &Index) -> Outcome {
         if let Some(cause) = self.error {
-            let refusal = Refusal::from_cause(self.status, cause);
-            return if refusal.is_version_conflict() {
-                Outcome::Conflict
-            } else if refusal.is_missing_index() {
-                Outcome::MissingIndex
-            } else {
-                Outcome::Failed(Failure::Refused(refusal).into_write_error())
-            };
+            return refused(Refusal::from_cause(self.status, cause));
         }
         let version = match (self.seq_no, self.primary_term) {
             (Some(seq_no), Some(term)) => Version::from_sequence(seq_no, term, index.id()),

@@ -1,7 +1,8 @@
 //! The one place where requests leave.
 //!
-//! A path is made of constants and of a checked index name, never of an id: the client does not
-//! escape dots, and `DELETE /index/_doc/..` would drop the index. Every request has a timeout.
+//! A path is made of constants and of a checked index name, and of an id only where that has nothing
+//! but letters, digits, dashes and underscores: the client does not escape dots, and
+//! `DELETE /index/_doc/..` would drop the index. Every request has a timeout.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub(crate) struct Wire {
 /// A request.
 pub(crate) struct Request<'a> {
     method: Method,
-    path: &'a str,
+    path: Cow<'a, str>,
     query: Vec<(&'static str, Cow<'static, str>)>,
     body: Option<Bytes>,
     content_type: &'static str,
@@ -47,10 +48,10 @@ pub(crate) struct Reply {
 }
 
 impl<'a> Request<'a> {
-    pub(crate) fn new(method: Method, path: &'a str) -> Self {
+    pub(crate) fn new(method: Method, path: impl Into<Cow<'a, str>>) -> Self {
         Self {
             method,
-            path,
+            path: path.into(),
             query: Vec::new(),
             body: None,
             content_type: "application/json",
@@ -110,7 +111,7 @@ impl Wire {
             .transport
             .send(
                 request.method,
-                request.path,
+                &request.path,
                 headers,
                 Some(&request.query),
                 request.body,

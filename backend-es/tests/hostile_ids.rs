@@ -359,12 +359,21 @@ fn is_harmless(line: &str, collection: &str) -> bool {
         let rest = path.strip_prefix('/')?.strip_prefix(collection)?;
         let (index, call) = rest.split_once('/').unwrap_or((rest, ""));
         let plain = |c: char| c == '.' || c.is_ascii_hexdigit();
+        let index = index.replacen(".pin.", ".", 1);
         index.chars().all(plain).then_some(call)
     };
     match (method, path) {
         ("GET", "/" | "/_nodes/_local") | ("POST", "/_bulk" | "/_mget" | "/_search") => true,
         ("DELETE", "/_pit" | "/_search/point_in_time") => true,
         ("GET", _) => of_collection() == Some(""),
+        ("PUT", _) => {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            let id = of_collection()
+                .and_then(|call| call.strip_prefix("_doc/").or(call.strip_prefix("_create/")));
+            id.is_some_and(|id| {
+                !id.is_empty() && !id.starts_with('_') && id.len() <= 128 && id.chars().all(plain)
+            })
+        }
         ("POST", _) => matches!(
             of_collection(),
             Some("_search" | "_refresh" | "_pit" | "_search/point_in_time")
@@ -443,8 +452,17 @@ fn a_path_with_an_id_would_be_noticed() {
         "POST /_all/_search HTTP/1.1",
         "GET /* HTTP/1.1",
         "POST /c,d/_search HTTP/1.1",
+        "PUT /c/_doc/.. HTTP/1.1",
+        "PUT /c/_doc/a,b HTTP/1.1",
+        "PUT /c/_doc/_all HTTP/1.1",
+        "PUT /c/_doc/ HTTP/1.1",
+        "PUT /c/_settings HTTP/1.1",
     ] {
         assert!(!is_harmless(bad, "c"), "{bad}");
     }
     assert!(is_harmless("POST /c.0f/_search?a=b HTTP/1.1", "c"));
+    assert!(is_harmless(
+        "PUT /c.0f.pin.a1/_create/a-1?b=c HTTP/1.1",
+        "c"
+    ));
 }

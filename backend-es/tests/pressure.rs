@@ -88,7 +88,25 @@ fn broken(ids: &[String], bulks: &[Vec<String>]) -> Option<Answer> {
     }
 }
 
+/// The id of a document that is stored by a request of its own.
+fn lone_id(request: &str) -> Option<&str> {
+    let path = request.strip_prefix("PUT /")?.split(['?', ' ']).next()?;
+    let (index, id) = path.rsplit_once('/')?;
+    let is_lone = index.ends_with("/_doc") || index.ends_with("/_create");
+    is_lone.then_some(id)
+}
+
 fn answer(request: &str, body: &str, bulks: &Bulks) -> Answer {
+    // A lone document is answered as the item of a bulk is.
+    if let Some(id) = lone_id(request) {
+        let bulk = json!({"index": {"_id": id}}).to_string();
+        let (status, told) = answer("POST /_bulk", &bulk, bulks)?;
+        let item = told["items"][0].as_object().and_then(|i| i.values().next());
+        return Some(match item {
+            Some(item) => (u16::try_from(item["status"].as_u64()?).ok()?, item.clone()),
+            None => (status, told),
+        });
+    }
     if request.starts_with("POST /_bulk") {
         let ids = ids(body);
         let broken = broken(&ids, &bulks.lock().unwrap());
