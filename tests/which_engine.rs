@@ -43,7 +43,7 @@ fn told(can: &Capabilities) -> BTreeMap<&'static str, &'static str> {
         ("scores of words", yes(can.score)),
         ("objects of nested fields", yes(can.nested_filters)),
         (
-            "functions",
+            "functions, by name",
             match &can.functions {
                 FunctionSupport::Registered(_) => "registered",
                 FunctionSupport::Server => "the server's",
@@ -59,7 +59,11 @@ fn told(can: &Capabilities) -> BTreeMap<&'static str, &'static str> {
         ("searches lag behind writes", yes(can.search_lags)),
         (
             "reads beside a transaction",
-            yes(can.reads_beside_transactions),
+            if can.transactions {
+                yes(can.reads_beside_transactions)
+            } else {
+                "–"
+            },
         ),
         ("survives the end of the process", yes(can.durable)),
         (
