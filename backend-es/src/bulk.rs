@@ -1,7 +1,10 @@
 //! Many writes: runs of what the engine decides by itself in one `_bulk` each, the rest one by one.
 //!
 //! The items take effect in their order, so an item that has to be loaded first ends the run
-//! before it.
+//! before it, and so does one of a document that the run writes already: what the engine refuses is
+//! judged by what is there, and a later item of the run would have changed that.
+
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use strongroom_core::model::{Expected, Key, Model};
@@ -21,6 +24,7 @@ use crate::store::{EsStore, MAX_REQUEST_BYTES};
 pub(crate) struct Run<'a> {
     writes: Vec<&'a Write>,
     steps: Vec<(&'a Key, Step)>,
+    keys: HashSet<&'a Key>,
     bytes: usize,
 }
 
@@ -30,10 +34,16 @@ impl<'a> Run<'a> {
         self.bytes
     }
 
+    /// Whether an item writes this document.
+    fn writes(&self, key: &Key) -> bool {
+        self.keys.contains(key)
+    }
+
     /// Adds an item.
     pub(crate) fn push(&mut self, write: &'a Write, step: Step) {
         self.bytes += step.bytes();
         self.steps.push((&write.key, step));
+        self.keys.insert(&write.key);
         self.writes.push(write);
     }
 }
@@ -108,7 +118,7 @@ impl EsStore {
                     continue;
                 }
             };
-            if step.is_none() || run.bytes > MAX_REQUEST_BYTES {
+            if step.is_none() || run.bytes > MAX_REQUEST_BYTES || run.writes(item.key()) {
                 let run = std::mem::take(&mut run);
                 self.send(&index, model, run, request.refresh, &mut outcomes)
                     .await;

@@ -543,3 +543,31 @@ async fn what_answers_is_told() {
     let printed = format!("{store:?}");
     assert!(!printed.contains('@'), "{printed}");
 }
+
+#[tokio::test]
+async fn a_refused_item_is_judged_before_later_items_of_its_document() {
+    use strongroom_core::store::{Bulk, BulkItem, BulkRequest, Load, LoadRequest};
+
+    let store = store().await;
+    let model = builder().build().unwrap();
+    ensure(&store, &model).await;
+    let key = Key::new("a").unwrap();
+    let put = |expected| {
+        let body = Body::parse(r#"{"n":1}"#).unwrap();
+        Write::put(key.clone(), body, expected)
+    };
+    let save = SaveRequest::new(model.clone(), put(Expected::Any));
+    store.save(save).await.unwrap();
+    let items = vec![
+        BulkItem::Write(put(Expected::Absent)),
+        BulkItem::Write(Write::delete(key.clone(), Expected::Any)),
+    ];
+    let reply = store.bulk(BulkRequest::new(model.clone(), items)).await;
+    let outcomes = reply.unwrap().outcomes;
+    let first = outcomes[0].as_ref().map_err(strongroom_core::Error::kind);
+    assert_eq!(first.err(), Some(ErrorKind::AlreadyExists));
+    assert!(outcomes[1].is_ok());
+    let found = store.load(LoadRequest::new(model.clone(), vec![key])).await;
+    assert!(found.unwrap()[0].is_none(), "created after it was deleted");
+    store.drop_collection(model.name().clone()).await.unwrap();
+}
