@@ -118,14 +118,17 @@ async fn a_commit_on_a_lost_connection_wrote_nothing() {
     named.done().await;
 }
 
-/// Every commit's connection is cut, half of them before the server hears of the commit. What
-/// became of each is found out by the number of its transaction.
+/// Every commit's connection is cut, half of them before the server hears of the commit, and half
+/// after its first answer. What became of each is found out by what the transaction is known by.
+/// Where the commit is one of several statements in a message, the first answer is not that of the
+/// commit, which the end of the connection can forestall: then nothing is there, and so it is told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_commits_are_resolved() {
     let named = Named::connect(1).await;
     let proxy = Proxy::start(&named.url()).await;
     let through = Options::from_url(&proxy.url()).unwrap().connections(1);
     let through = SqlStore::connect(through).await.unwrap();
+    let mut done = 0;
     for round in 0..20_usize {
         let cut = if round % 2 == 0 {
             Cut::Before
@@ -144,7 +147,8 @@ async fn lost_commits_are_resolved() {
             .load(LoadRequest::new(named.model.clone(), keys))
             .await;
         let is_there = loaded.unwrap().first().unwrap().is_some();
-        assert_eq!(is_there, round % 2 == 1, "round {round}");
+        assert!(!(is_there && cut == Cut::Before), "round {round}");
+        done += usize::from(is_there);
         match committed {
             Ok(()) => assert!(is_there, "round {round}"),
             Err(error) => {
@@ -153,6 +157,7 @@ async fn lost_commits_are_resolved() {
             }
         }
     }
+    assert!(done > 0, "no commit was done although its answer was lost");
     through.close().await.unwrap();
     named.done().await;
 }
