@@ -187,6 +187,12 @@ pub fn unique_index_name(model: &Model, path: &FieldPath) -> String {
     format!("{}:u:{}", model.name(), without_case(path))
 }
 
+/// The name of the table of the words of a field, where an index of words is a table.
+#[must_use]
+pub fn words_name(model: &Model, path: &FieldPath) -> String {
+    format!("{}:w:{}", model.name(), without_case(path))
+}
+
 fn without_case(path: &FieldPath) -> String {
     let mut name = String::with_capacity(path.as_str().len() + 8);
     for c in path.as_str().chars() {

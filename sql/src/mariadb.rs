@@ -33,6 +33,7 @@ mod number;
 mod stamps;
 mod table;
 mod value;
+mod words;
 
 pub use body::{load_body, store_body};
 pub use calls::evaluate;
@@ -151,10 +152,19 @@ impl Dialect for MariaDb {
     fn text(
         &self,
         sql: &mut Writer<'_>,
-        _model: &Model,
+        model: &Model,
         field: &FieldDeclaration,
         query: &TextQuery,
     ) -> Result<()> {
+        sql.text("(");
+        // A row of the index stands for a document.
+        if !model.is_of_objects() {
+            if words::lookup(sql, model, field, query)? {
+                sql.text(")");
+                return Ok(());
+            }
+            sql.text(" AND (");
+        }
         // The words of a text stand between spaces. They hold nothing that a pattern would take
         // for itself.
         let (joined, operator) = match query.mode() {
@@ -170,13 +180,12 @@ impl Dialect for MariaDb {
             let words = value::words_of_member(&field.path, &format!("{DOCUMENT}.body"));
             (String::new(), words, "")
         };
-        sql.text("(");
         for (at, joined) in joined.iter().enumerate() {
             sql.text(if at > 0 { operator } else { "" });
             sql.text(&before).text(&words).text(" LIKE ");
             sql.bind(format!("% {joined} %").as_str()).text(after);
         }
-        sql.text(")");
+        sql.text(if model.is_of_objects() { ")" } else { "))" });
         Ok(())
     }
 
@@ -251,16 +260,37 @@ impl Dialect for MariaDb {
     }
 
     fn create_collection(&self, model: &Model) -> Vec<String> {
-        vec![table::create(model)]
+        let mut statements = vec![table::create(model)];
+        // Whoever dropped a collection of this name may have left some.
+        let left = words::tables(model);
+        if !left.is_empty() {
+            statements.push(format!("DROP TABLE IF EXISTS {}", left.join(", ")));
+        }
+        statements.extend(self.text_indexes(model));
+        statements
     }
 
     fn extend_collection(&self, stored: &Model, wanted: &Model) -> Vec<String> {
-        table::extend(stored, wanted).into_iter().collect()
+        let mut statements: Vec<_> = table::extend(stored, wanted).into_iter().collect();
+        let added = words::fields(wanted).filter(|f| stored.field(f.path.as_str()).is_none());
+        statements.extend(added.flat_map(|field| words::make(wanted, field)));
+        statements
     }
 
     fn drop_collection(&self, model: &Model) -> Vec<String> {
-        let table = self.identifier(model.name().as_str());
-        vec![format!("DROP TABLE IF EXISTS {table}")]
+        let mut tables = vec![self.identifier(model.name().as_str())];
+        tables.extend(words::tables(model));
+        vec![format!("DROP TABLE IF EXISTS {}", tables.join(", "))]
+    }
+}
+
+impl MariaDb {
+    /// The statements that make the indexes of words of a collection. Each can be sent again, and
+    /// some change rows, so they are no part of a transaction.
+    #[must_use]
+    pub fn text_indexes(&self, model: &Model) -> Vec<String> {
+        let made = words::fields(model).map(|field| words::make(model, field));
+        made.flatten().collect()
     }
 }
 

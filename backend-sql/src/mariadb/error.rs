@@ -69,7 +69,14 @@ pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
             );
             return missing.with_source(error);
         }
-        1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1698 | 1862 => ErrorKind::Unauthorized,
+        1419 => {
+            let message = "the server writes a binary log, and lets only users with the privilege \
+                 SUPER make functions and triggers then, unless it is set to \
+                 log_bin_trust_function_creators = ON (1419)";
+            return Error::new(ErrorKind::Unauthorized, message).with_source(error);
+        }
+        // The last one: whoever made a trigger is no user any more.
+        1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1698 | 1862 | 1449 => ErrorKind::Unauthorized,
         1046 | 1049 | 1193 => ErrorKind::Config,
         1128 | 1235 | 1305 | 1630 => ErrorKind::Unsupported,
         1021 | 1037 | 1038 | 1040 | 1041 | 1114 | 1129 | 1203 | 1226 | 1290 | 1461 | 1836 => {

@@ -27,7 +27,9 @@ use crate::failure::Failure;
 use super::row;
 
 /// The layout of tables and functions that this version writes and reads.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
+/// The one before, which had no indexes of words.
+const WITHOUT_WORDS: i64 = 1;
 
 /// The name of the lock: one for each database of the server.
 const LOCK: &str = "CONCAT('strongroom ', MD5(DATABASE()))";
@@ -51,7 +53,8 @@ pub(crate) async fn prepare(connection: &mut MySqlConnection) -> Result<(), Fail
 }
 
 async fn make(connection: &mut MySqlConnection) -> Result<(), Failure> {
-    if is_prepared(connection).await? {
+    let format = format(connection).await?;
+    if is_current(format)? {
         return Ok(());
     }
     for table in TABLES {
@@ -60,30 +63,56 @@ async fn make(connection: &mut MySqlConnection) -> Result<(), Failure> {
     for function in PREPARE {
         raw_sql(*function).execute(&mut *connection).await?;
     }
-    query::<MySql>("INSERT INTO strongroom_format (entry, version) VALUES (1, ?)")
-        .bind(FORMAT)
-        .execute(connection)
-        .await?;
+    if format == Some(WITHOUT_WORDS) {
+        add_words(connection).await?;
+    }
+    query::<MySql>(
+        "INSERT INTO strongroom_format (entry, version) VALUES (1, ?) \
+         ON DUPLICATE KEY UPDATE version = VALUES(version)",
+    )
+    .bind(FORMAT)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Makes the indexes of words of a database that was made without.
+async fn add_words(connection: &mut MySqlConnection) -> Result<(), Failure> {
+    let made = query::<MySql>("SELECT model FROM strongroom_collections WHERE made");
+    for found in made.fetch_all(&mut *connection).await? {
+        let model = decoded(row::text(&found, 0)?)?;
+        send(connection, MariaDb.text_indexes(&model)).await?;
+    }
     Ok(())
 }
 
 /// Whether the store's own tables are there.
 pub(crate) async fn is_prepared(connection: &mut MySqlConnection) -> Result<bool, Failure> {
+    let format = format(connection).await?;
+    Ok(is_current(format)?)
+}
+
+/// The format that the database has; `None` as long as it is not made ready.
+async fn format(connection: &mut MySqlConnection) -> Result<Option<i64>, Failure> {
     if !has_table(connection, "strongroom_format").await? {
-        return Ok(false);
+        return Ok(None);
     }
     let format =
-        query_scalar::<MySql, i64>("SELECT CAST(version AS INTEGER) FROM strongroom_format")
-            .fetch_all(connection)
-            .await?;
-    match format.as_slice() {
-        [] => Ok(false),
-        [FORMAT] => Ok(true),
-        other => Err(Error::new(
+        query_scalar::<MySql, i64>("SELECT CAST(version AS INTEGER) FROM strongroom_format");
+    Ok(format.fetch_optional(connection).await?)
+}
+
+/// Whether a database of this format needs nothing more.
+fn is_current(format: Option<i64>) -> Result<bool> {
+    match format {
+        None | Some(WITHOUT_WORDS) => Ok(false),
+        Some(FORMAT) => Ok(true),
+        Some(other) => Err(Error::new(
             ErrorKind::Config,
-            format!("the database has the format {other:?} of another version, this one reads format {FORMAT}"),
-        )
-        .into()),
+            format!(
+                "the database has the format {other} of another version, this one reads format {FORMAT}"
+            ),
+        )),
     }
 }
 
@@ -144,15 +173,19 @@ async fn stored(
     let Some(found) = found.first() else {
         return Ok(None);
     };
-    let model = serde_json::from_str(row::text(found, 0)?).map_err(|e| {
+    let model = decoded(row::text(found, 0)?)?;
+    let made = found.try_get::<i64, _>(1)? == 1;
+    Ok(Some(Stored { model, made }))
+}
+
+fn decoded(text: &str) -> Result<Model> {
+    serde_json::from_str(text).map_err(|e| {
         Error::new(
             ErrorKind::SchemaMismatch,
             "the stored model does not decode",
         )
         .with_source(e)
-    })?;
-    let made = found.try_get::<i64, _>(1)? == 1;
-    Ok(Some(Stored { model, made }))
+    })
 }
 
 async fn stored_model(

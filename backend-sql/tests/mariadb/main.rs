@@ -25,3 +25,4 @@ mod support;
 #[path = "../cases/traps.rs"]
 mod traps;
 mod values;
+mod words;

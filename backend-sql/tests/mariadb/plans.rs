@@ -9,7 +9,7 @@ use sqlx_mysql::MySqlConnectOptions;
 use strongroom_core::model::{
     Body, Expected, FieldDeclaration, FieldPath, Key, Kind, Model, WriteId,
 };
-use strongroom_core::query::{Filter, Sort};
+use strongroom_core::query::{Filter, Sort, Words};
 use strongroom_core::store::{
     Bulk, BulkRequest, EnsureRequest, ExplainRequest, FindRequest, PageStart, Schema, Search, Write,
 };
@@ -100,4 +100,55 @@ async fn indexed_fields_are_looked_up_in_their_indexes() {
         assert_eq!(scanned.count(), 0, "{plan}");
     }
     assert!(store.drop_collection(model.name().clone()).await.unwrap());
+}
+
+#[tokio::test]
+async fn words_are_looked_up_in_their_index() {
+    let store = support::store().await;
+    for routed in [false, true] {
+        let name = format!("words-{}", WriteId::random());
+        let field = |path: &str| FieldDeclaration::new(path.parse().unwrap(), Kind::Text);
+        let builder = Model::builder(name.as_str()).field(field("t"));
+        let builder = builder.field(field("many").many());
+        let builder = if routed { builder.routed() } else { builder };
+        let model = builder.build().unwrap();
+        let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
+        assert!(ensured.unwrap().created);
+        let items = (0..2_000).map(|n| {
+            let text = format!("common number {n} and {} of many", n % 500);
+            let body = format!(r#"{{"t":"{text}","many":["{text}"]}}"#);
+            let id = format!("id{n}");
+            let key = if routed {
+                Key::routed("r", id)
+            } else {
+                Key::new(id)
+            };
+            Write::put(key.unwrap(), Body::parse(body).unwrap(), Expected::Absent).into()
+        });
+        let bulk = BulkRequest::new(model.clone(), items.collect());
+        assert!(store.bulk(bulk).await.unwrap().is_ok());
+        for field in ["t", "many"] {
+            for (text, mode, found) in [
+                ("1999", Words::All, 1),
+                ("common 1999", Words::All, 1),
+                ("number 1999", Words::Phrase, 1),
+                ("1998 1999", Words::Any, 2),
+                ("common number of many 1999 and 499", Words::All, 1),
+                ("nowhere", Words::All, 0),
+            ] {
+                let filter = Filter::text(field, text, mode).unwrap();
+                let find = FindRequest::new(model.clone(), filter);
+                let plan = plan(&store, find.clone()).await;
+                // The words come first, and the documents by their keys.
+                let documents = plan.lines().find(|line| line.contains("table: d,"));
+                assert!(
+                    documents.is_some_and(|line| line.contains("type: eq_ref")),
+                    "{plan}"
+                );
+                let found_now = store.find(find).await.unwrap().documents.len();
+                assert_eq!(found_now, found, "{field}: {text}");
+            }
+        }
+        assert!(store.drop_collection(model.name().clone()).await.unwrap());
+    }
 }

@@ -59,6 +59,21 @@ BEGIN
   END FOR;
   RETURN CONCAT('[', SUBSTR(found, 2), ']');
 END",
+    // One after another, with spaces around each.
+    r#"CREATE OR REPLACE FUNCTION strongroom_words(
+  body LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin,
+  path TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin)
+RETURNS LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
+DETERMINISTIC NO SQL SQL SECURITY INVOKER
+BEGIN
+  DECLARE found LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin DEFAULT '';
+  FOR one IN (SELECT CASE WHEN LEFT(e.j, 1) = '"' THEN CONCAT(' ', REGEXP_REPLACE(LOWER(JSON_VALUE(e.j, '$')), '[^\\p{L}\\p{N}]+', ' '), ' ') END AS words
+      FROM JSON_TABLE(strongroom_leaves(body, path), '$[*]' COLUMNS (j JSON PATH '$')) AS e
+      WHERE LEFT(e.j, 1) = '"') DO
+    SET found = CONCAT(found, one.words);
+  END FOR;
+  RETURN found;
+END"#,
     // Where a step leaves the range of floats, so does the beginning of the bucket.
     r"CREATE OR REPLACE FUNCTION strongroom_histogram(value DOUBLE, step DOUBLE, shift DOUBLE)
 RETURNS DOUBLE
@@ -96,7 +111,13 @@ END",
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mariadb::INFINITE;
+    use crate::mariadb::{INFINITE, value};
+
+    #[test]
+    fn words_are_the_same_in_the_index_and_beside_it() {
+        let words = value::words_of_leaf("e");
+        assert!(PREPARE.iter().any(|made| made.contains(&words)), "{words}");
+    }
 
     #[test]
     fn a_bucket_out_of_range_begins_where_none_does() {

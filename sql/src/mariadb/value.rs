@@ -75,6 +75,14 @@ pub(super) fn of_leaf(kind: Kind, alias: &str) -> String {
     value(kind, &json, &text)
 }
 
+/// What is under the first name of a path, as JSON text.
+pub(super) fn outermost(path: &FieldPath, body: &str) -> String {
+    format!(
+        "JSON_EXTRACT({body}, '$.\"{}\"')",
+        path.head().replace('\'', "''")
+    )
+}
+
 /// The words of the text at the end of a path, in lower case and with spaces around each.
 pub(super) fn words_of_member(path: &FieldPath, body: &str) -> String {
     let text = format!("JSON_VALUE({body}, {})", json_path(path));
@@ -85,6 +93,11 @@ pub(super) fn words_of_member(path: &FieldPath, body: &str) -> String {
 pub(super) fn words_of_leaf(alias: &str) -> String {
     let json = format!("{alias}.j");
     words(&json, &format!("JSON_VALUE({json}, '$')"))
+}
+
+/// The words of all leaves of a field that are texts.
+pub(super) fn words_of_leaves(path: &FieldPath, body: &str) -> String {
+    format!("strongroom_words({body}, {})", literal(path.as_str()))
 }
 
 fn words(json: &str, text: &str) -> String {

@@ -1,0 +1,215 @@
+//! Making the index, for collections that are new and for those that were there before it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use strongroom_core::error::ErrorKind;
+use strongroom_core::model::{Body, Expected, Key, Model, ModelBuilder, WriteId};
+use strongroom_core::store::{Bulk, BulkRequest, EnsureRequest, Schema, Write};
+use strongroom_sqlx::{MariaDbLogin, MariaDbOptions, MariaDbStore};
+
+use super::{FIELDS, Texts, model, put, text};
+
+fn options(made: &Texts) -> MariaDbOptions {
+    MariaDbOptions::from_url(&made.named.url()).unwrap()
+}
+
+/// Documents whose texts have some words in common.
+fn documents(from: usize, to: usize, version: usize) -> impl Iterator<Item = Write> {
+    (from..to).map(move |n| {
+        let text = format!("\"number {n} v{version} w{}\"", n % 7);
+        put(&format!("id{n}"), &text, Expected::Any)
+    })
+}
+
+/// Makes the database what it was before there was an index.
+async fn forget(made: &Texts) {
+    for field in FIELDS {
+        let table = format!("texts:w:{field}");
+        made.send(&format!(
+            "DROP TRIGGER `{table}:insert`; DROP TRIGGER `{table}:update`; \
+             DROP TRIGGER `{table}:delete`; DROP TABLE `{table}`"
+        ))
+        .await;
+    }
+    made.send("DROP FUNCTION strongroom_words; UPDATE strongroom_format SET version = 1")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_without_the_index_gets_it_beside_writers() {
+    let made = Texts::new(4).await;
+    forget(&made).await;
+    assert!(
+        made.bulk(documents(0, 400, 1))
+            .await
+            .iter()
+            .all(Result::is_ok)
+    );
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers = (0..2_usize).map(|writer| {
+        let (store, model, stop) = (made.named.store.clone(), made.model.clone(), stop.clone());
+        tokio::spawn(async move {
+            let mut version = 2;
+            while !stop.load(Ordering::Relaxed) {
+                let begin = (version * 37 + writer * 200) % 400;
+                let items = documents(begin, begin + 20, version).map(|write| {
+                    let gone = version % 3 == 0;
+                    let key = write.key.clone();
+                    if gone {
+                        Write::delete(key, Expected::Any)
+                    } else {
+                        write
+                    }
+                });
+                let items = items.map(Into::into).collect();
+                let request = BulkRequest::new(model.clone(), items);
+                store.bulk(request).await.unwrap();
+                version += 1;
+            }
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    let connects: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(MariaDbStore::connect(options(&made))))
+        .collect();
+    for connected in connects {
+        connected.await.unwrap().unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    made.check().await;
+    assert!(made.count("number").await > 100);
+    made.done().await;
+}
+
+/// What was begun and cut off is made again from its beginning.
+#[tokio::test]
+async fn an_index_that_was_begun_is_finished() {
+    let made = Texts::new(1).await;
+    assert!(
+        made.bulk(documents(0, 250, 1))
+            .await
+            .iter()
+            .all(Result::is_ok)
+    );
+    made.send(
+        "DROP TRIGGER `texts:w:t:insert`; DROP TABLE `texts:w:o.many`; \
+         DELETE FROM `texts:w:t` WHERE id > 'id2'; UPDATE strongroom_format SET version = 1",
+    )
+    .await;
+    MariaDbStore::connect(options(&made)).await.unwrap();
+    made.check().await;
+    assert!(
+        made.bulk(documents(200, 300, 2))
+            .await
+            .iter()
+            .all(Result::is_ok)
+    );
+    made.check().await;
+    made.done().await;
+}
+
+#[tokio::test]
+async fn a_field_that_is_added_is_indexed_with_what_is_there() {
+    for routed in [false, true] {
+        let builder = |builder: ModelBuilder| {
+            if routed { builder.routed() } else { builder }
+        };
+        let made = Texts::of(2, builder(Model::builder("texts"))).await;
+        let write = |write: Write| {
+            let mut write = write;
+            if routed {
+                let id = write.key.id().clone();
+                let routing = format!("r{}", id.as_str().len());
+                write.key = Key::routed(routing, id.as_str()).unwrap();
+            }
+            write
+        };
+        let outcomes = made.bulk(documents(0, 350, 1).map(write)).await;
+        assert!(outcomes.iter().all(Result::is_ok));
+        let wanted = builder(model("texts")).build().unwrap();
+        // Others may do so at the same time.
+        let ensure = || made.named.store.ensure(EnsureRequest::new(wanted.clone()));
+        let (one, two) = tokio::join!(ensure(), ensure());
+        assert_eq!(one.unwrap().added.len() + two.unwrap().added.len(), 3);
+        let made = Texts {
+            named: made.named,
+            model: wanted,
+        };
+        made.check().await;
+        assert_eq!(made.indexed("t").await.len(), 350 * 4);
+        let outcomes = made.bulk(documents(100, 200, 2).map(write)).await;
+        assert!(outcomes.iter().all(Result::is_ok));
+        made.check().await;
+        made.done().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_dropped_collection() {
+    // So long that the server knows tables and triggers by shorter names.
+    let name = format!("texts-{}-{}", WriteId::random(), "x".repeat(40));
+    let made = Texts::of(1, model(&name).field(text(&"long".repeat(20)))).await;
+    let words = Write::put(
+        Key::new("a").unwrap(),
+        Body::parse(format!(r#"{{"t":"one","{}":"two"}}"#, "long".repeat(20))).unwrap(),
+        Expected::Absent,
+    );
+    made.save(words).await.unwrap();
+    assert_eq!(made.count("one").await, 1);
+    let tables = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = ? \
+         AND table_name NOT LIKE 'strongroom%'";
+    assert_eq!(made.named.ask(tables).await, 5);
+    let dropped = made.named.store.drop_collection(made.model.name().clone());
+    assert!(dropped.await.unwrap());
+    // The one of the tests is still there.
+    assert_eq!(made.named.ask(tables).await, 1);
+    let triggers = "SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = ?";
+    assert_eq!(made.named.ask(triggers).await, 0);
+    let again = EnsureRequest::new(made.model.clone());
+    assert!(made.named.store.ensure(again).await.unwrap().created);
+    assert_eq!(made.count("one").await, 0);
+    made.done().await;
+}
+
+#[tokio::test]
+async fn making_it_takes_a_privilege_and_using_it_none() {
+    let made = Texts::new(1).await;
+    let user = format!("words-{}", WriteId::random());
+    let user = &user[..20];
+    for host in ["%", "localhost"] {
+        made.send(&format!(
+            "CREATE USER '{user}'@'{host}' IDENTIFIED BY 'secret'; \
+             GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, CREATE ROUTINE, \
+             ALTER ROUTINE, EXECUTE ON `{}`.* TO '{user}'@'{host}'",
+            made.named.name
+        ))
+        .await;
+    }
+    let login = user.to_owned();
+    let options = options(&made).log_in(move || {
+        let login = MariaDbLogin::new().user(login.clone()).password("secret");
+        async move { Ok(login) }
+    });
+    let store = MariaDbStore::connect(options).await.unwrap();
+    let more = model("more").build().unwrap();
+    let refused = store.ensure(EnsureRequest::new(more.clone())).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unauthorized, "{refused:?}");
+    assert!(refused.message().contains("TRIGGER"), "{refused}");
+    assert!(store.describe(more.name().clone()).await.unwrap().is_none());
+    let ensured = made.named.store.ensure(EnsureRequest::new(more)).await;
+    assert!(ensured.unwrap().created);
+    let items = documents(0, 10, 1).map(Into::into).collect();
+    let request = BulkRequest::new(made.model.clone(), items);
+    assert!(store.bulk(request).await.unwrap().is_ok());
+    made.check().await;
+    assert_eq!(made.count("v1").await, 10);
+    for host in ["%", "localhost"] {
+        made.send(&format!("DROP USER '{user}'@'{host}'")).await;
+    }
+    made.done().await;
+}
