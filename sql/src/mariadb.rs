@@ -11,9 +11,12 @@
 //! are binary strings, and numbers are [keys](number_key).
 //!
 //! Fields with several values go through the functions of [`PREPARE`], which the adapter makes
-//! once: they flatten the body as the in-memory store does. Words of text are looked for in the
-//! text itself. An index of the type `FULLTEXT` knows only what is committed, and only the newest
-//! state of it, so within a transaction or a scan it would lose documents without a word.
+//! once: they flatten the body as the in-memory store does.
+//!
+//! The words of each text field are in a table of their own, named `<collection>:w:<field>`, which
+//! triggers keep true: see [`MariaDb::text_indexes`]. An index of the type `FULLTEXT` knows only
+//! what is committed, and only the newest state of it, so within a transaction or a scan it would
+//! lose documents without a word.
 
 use std::borrow::Cow;
 

@@ -56,15 +56,24 @@ pub struct MariaDbStore {
 
 impl MariaDbStore {
     /// Connects to a server and makes the database ready for the store: three tables and some
-    /// functions whose names begin with `strongroom_`.
+    /// functions whose names begin with `strongroom_`. A dropped future may leave some of them; the
+    /// next call makes the others.
     ///
-    /// A dropped future may leave some of them; the next call makes the others.
+    /// The words of text are kept by triggers, which collections that declare text get with their
+    /// tables. They write in the name of the user who made them, so making one takes the privilege
+    /// `TRIGGER`, and that user has to stay; who writes documents needs no rights to the words. Where
+    /// the server writes a binary log, it lets only users with the privilege `SUPER` make functions
+    /// and triggers, unless it is set to `log_bin_trust_function_creators = ON`.
+    ///
+    /// A database of a version without an index of words gets it here, for all documents that are
+    /// there. Others can write at the same time.
     ///
     /// # Errors
     ///
     /// `Unavailable` if the server does not answer; `Unauthorized` if it refuses the user or the
-    /// user may not make tables; `Config` for a database that is not there or has the format of
-    /// another version.
+    /// user may not make tables, functions or triggers; `Contended` if another change of the schema,
+    /// or a writer's lock, is waited for too long; `Config` for a database that is not there or has
+    /// the format of another version.
     pub async fn connect(options: MariaDbOptions) -> Result<Self> {
         let connected = async {
             let shared = Shared::connect(options).await?;

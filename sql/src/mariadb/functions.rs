@@ -67,7 +67,7 @@ RETURNS LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
 DETERMINISTIC NO SQL SQL SECURITY INVOKER
 BEGIN
   DECLARE found LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin DEFAULT '';
-  FOR one IN (SELECT CASE WHEN LEFT(e.j, 1) = '"' THEN CONCAT(' ', REGEXP_REPLACE(LOWER(JSON_VALUE(e.j, '$')), '[^\\p{L}\\p{N}]+', ' '), ' ') END AS words
+  FOR one IN (SELECT CASE WHEN LEFT(e.j, 1) = '"' THEN CONCAT(' ', REGEXP_REPLACE(LOWER(JSON_VALUE(e.j, '$')), '[^\\p{L}\\p{N}]+', ' '), ' ') END COLLATE utf8mb4_nopad_bin AS words
       FROM JSON_TABLE(strongroom_leaves(body, path), '$[*]' COLUMNS (j JSON PATH '$')) AS e
       WHERE LEFT(e.j, 1) = '"') DO
     SET found = CONCAT(found, one.words);
