@@ -162,7 +162,7 @@ impl Dialect for MariaDb {
         sql.text("(");
         // A row of the index stands for a document.
         if !model.is_of_objects() {
-            if words::lookup(sql, model, field, query)? {
+            if words::lookup(sql, model, field, query) {
                 sql.text(")");
                 return Ok(());
             }

@@ -60,6 +60,8 @@ pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
         return Error::internal("the server gave no answer").with_source(error);
     };
     let kind = match answer.number() {
+        // While functions are made, the server at times does not find one that is there.
+        1305 if answer.message().contains(".strongroom_") => ErrorKind::Contended,
         1205 | 1213 | 1020 | 1412 | 1637 => ErrorKind::Contended,
         1317 | 1969 | 3024 => ErrorKind::Timeout,
         1146 | 1051 => {

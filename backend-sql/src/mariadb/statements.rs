@@ -104,7 +104,7 @@ pub(crate) struct Statements {
     /// Version, write id, body, key.
     pub(crate) insert: Arc<str>,
     pub(crate) replace_exactly: Arc<str>,
-    /// The new version is the number that the server calls the last that it inserted.
+    /// Row: the new version. There is none where nothing was written.
     pub(crate) replace_present: Arc<str>,
     pub(crate) delete_exactly: Arc<str>,
     pub(crate) delete: Arc<str>,
@@ -170,23 +170,25 @@ impl Statements {
             |name: &str| format!("{name} = IF({t}.tok = VALUES(tok), VALUES({name}), {t}.{name})");
         let if_real = |name: &str| format!("{name} = IF(VALUES(tok), VALUES({name}), {t}.{name})");
         let has_stamps = model.created().is_some() || model.updated().is_some();
+        let of_document = names.replace("id", "d.id").replace("routing", "d.routing");
+        // Of an update the server tells nothing: the number that it calls the last inserted is lost
+        // where triggers insert something. So the document is inserted again, locked, where it is as
+        // expected, which replaces it.
+        let replace = |condition: &str, body: &str, told: &str| -> Arc<str> {
+            format!(
+                "INSERT INTO {t} (write_id, body, {names}, version, written_at) \
+                 SELECT ?, ?, {of_document}, d.version, d.written_at FROM {t} AS d \
+                 WHERE {key} AND {condition} FOR UPDATE ON DUPLICATE KEY UPDATE \
+                 body = {body}, write_id = VALUES(write_id), written_at = {NOW}, \
+                 version = {t}.version + 1 RETURNING {told}"
+            )
+            .into()
+        };
         let stamping = has_stamps.then(|| {
             let told = stamps_of(&model, "body");
             let over = stamped_over(&model, "VALUES(body)", &format!("{t}.body"));
-            let of_document = names.replace("id", "d.id").replace("routing", "d.routing");
             let places = if routed { "?, ?" } else { "?" };
-            // Of an update the server tells nothing. So the document is inserted again, locked,
-            // where it is as expected, which replaces it.
-            let replace = |condition: &str| -> Arc<str> {
-                format!(
-                    "INSERT INTO {t} (write_id, body, {names}, version, written_at) \
-                     SELECT ?, ?, {of_document}, d.version, d.written_at FROM {t} AS d \
-                     WHERE {key} AND {condition} FOR UPDATE ON DUPLICATE KEY UPDATE \
-                     body = {over}, write_id = VALUES(write_id), written_at = {NOW}, \
-                     version = {t}.version + 1 RETURNING version, {told}"
-                )
-                .into()
-            };
+            let replaced = format!("version, {told}");
             let anew = stamped_anew(&model, "?");
             let write_many = stamped_if_anew(&model, "?", "?").map(|body| {
                 let each = format!("(?, ?, {NOW}, ?, {body}, {places})");
@@ -206,8 +208,8 @@ impl Statements {
                      VALUES ({NOW}, ?, ?, {anew}, {places}) RETURNING {told}"
                 )
                 .into(),
-                replace_exactly: replace("d.version = ?"),
-                replace_present: replace(HAS_NEXT),
+                replace_exactly: replace("d.version = ?", &over, &replaced),
+                replace_present: replace(HAS_NEXT, &over, &replaced),
                 write_many,
             }
         });
@@ -229,11 +231,7 @@ impl Statements {
                 "UPDATE {t} AS d SET {set}, version = d.version + 1 WHERE {key} AND d.version = ?"
             )
             .into(),
-            replace_present: format!(
-                "UPDATE {t} AS d SET {set}, version = LAST_INSERT_ID(d.version + 1) \
-                 WHERE {key} AND {HAS_NEXT}"
-            )
-            .into(),
+            replace_present: replace(HAS_NEXT, "VALUES(body)", "version"),
             delete_exactly: format!("DELETE d FROM {t} AS d WHERE {key} AND d.version = ?").into(),
             delete: format!("DELETE d FROM {t} AS d WHERE {key}").into(),
             lock_many: of_keys(

@@ -130,11 +130,10 @@ async fn put_once(
             let replace = row::statement(&statements.replace_present)
                 .bind(id.clone())
                 .bind(text.as_ref().to_owned());
-            if let Some(done) = send(Statements::bind_key(replace, key), connection).await? {
-                let counter = i64::try_from(done.last_insert_id())
-                    .map_err(|_| Error::internal("a stored version is too large"))?;
-                let version = Version::from_counter(counter)?;
-                return Ok(Some(Receipt::written(Effect::Replaced, version)));
+            let replace = Statements::bind_key(replace, key);
+            if let Some(found) = row::first(replace, connection).await? {
+                let receipt = Receipt::written(Effect::Replaced, row::version(&found, 0)?);
+                return Ok(Some(receipt));
             }
             if write.expected == Expected::Present
                 || version(connection, statements, key).await?.is_some()

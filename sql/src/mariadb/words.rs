@@ -10,7 +10,6 @@
 
 use std::cmp::Reverse;
 
-use strongroom_core::error::Result;
 use strongroom_core::model::{FieldDeclaration, Kind, Model};
 use strongroom_core::query::{TextQuery, Words};
 
@@ -18,20 +17,14 @@ use super::{MariaDb, value};
 use crate::dialect::{DOCUMENT, Dialect, words_name};
 use crate::param::Writer;
 
-/// How much of a word the index holds, in characters: of longer ones it knows the beginning.
-const INDEXED_PART: usize = 64;
+/// How much of a word the index holds, in bytes: of longer ones it knows the beginning.
+const INDEXED_PART: usize = 128;
 /// Most words that a document is looked up by, for which the server joins as many tables. The longest
 /// ones are taken, which are rare as a rule.
 const MAX_LOOKUPS: usize = 6;
-/// How much text is taken apart at once, in characters. The server makes a list of the words, which is
-/// longer than the text, and no text that is longer than its messages.
-const PIECE: usize = 50_000;
-/// Up to this length in characters, the words that two texts have in common are left as they are
-/// when one becomes the other. Finding them takes time with the square of the length.
-const COMPARED: usize = 4_000;
-
-/// The type of a text within the server's programs.
-const TEXT: &str = "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
+/// Up to this length in bytes, the words that two texts have in common are left as they are when one
+/// becomes the other. Finding them takes time with the square of the length.
+const COMPARED: usize = 20_000;
 
 /// The text fields that are indexed.
 pub(super) fn fields(model: &Model) -> impl Iterator<Item = &FieldDeclaration> {
@@ -53,10 +46,9 @@ pub(super) fn make(model: &Model, field: &FieldDeclaration) -> Vec<String> {
     };
     vec![
         format!(
-            "CREATE TABLE IF NOT EXISTS {table} (word VARBINARY({}) NOT NULL, \
+            "CREATE TABLE IF NOT EXISTS {table} (word VARBINARY({INDEXED_PART}) NOT NULL, \
              id VARBINARY(512) NOT NULL, {routing}PRIMARY KEY (word, {key})) \
-             ENGINE=InnoDB ROW_FORMAT=DYNAMIC",
-            INDEXED_PART * 4
+             ENGINE=InnoDB ROW_FORMAT=DYNAMIC"
         ),
         index.on_delete(),
         index.on_update(),
@@ -78,29 +70,32 @@ pub(super) fn lookup(
     model: &Model,
     field: &FieldDeclaration,
     query: &TextQuery,
-) -> Result<bool> {
+) -> bool {
     let index = Index::new(model, field);
-    let mut words: Vec<String> = Vec::with_capacity(query.words().len());
-    let mut is_cut = false;
+    let mut words: Vec<&str> = Vec::with_capacity(query.words().len());
     for word in query.words() {
-        let part: String = word.chars().take(INDEXED_PART).collect();
-        is_cut |= part.chars().count() == INDEXED_PART;
-        if !words.contains(&part) {
-            words.push(part);
+        if !words.contains(&word.as_str()) {
+            words.push(word);
         }
     }
-    let is_phrase = query.mode() == Words::Phrase && query.words().len() > 1;
+    let is_cut = words.iter().any(|word| is_cut(word));
     if query.mode() == Words::Any {
         index.look_up(sql, &words);
-        return Ok(!is_cut);
+        return !is_cut;
     }
-    words.sort_by_key(|word| Reverse(word.len()));
+    let is_phrase = query.mode() == Words::Phrase && query.words().len() > 1;
     let is_whole = words.len() <= MAX_LOOKUPS;
+    words.sort_by_key(|word| Reverse(word.len()));
     for (at, word) in words.iter().take(MAX_LOOKUPS).enumerate() {
         sql.text(if at > 0 { " AND " } else { "" });
         index.look_up(sql, std::slice::from_ref(word));
     }
-    Ok(is_whole && !is_cut && !is_phrase)
+    is_whole && !is_cut && !is_phrase
+}
+
+/// Whether the index may have no more than the beginning of a word.
+fn is_cut(word: &str) -> bool {
+    word.len() >= INDEXED_PART
 }
 
 /// The index of one field.
@@ -133,7 +128,7 @@ impl<'m> Index<'m> {
         }
     }
 
-    fn look_up(&self, sql: &mut Writer<'_>, words: &[String]) {
+    fn look_up(&self, sql: &mut Writer<'_>, words: &[&str]) {
         let table = &self.table;
         sql.text(if self.routed {
             format!("({DOCUMENT}.id, {DOCUMENT}.routing) IN (SELECT w.id, w.routing FROM {table}")
@@ -141,17 +136,21 @@ impl<'m> Index<'m> {
             format!("{DOCUMENT}.id IN (SELECT w.id FROM {table}")
         });
         sql.text(" AS w WHERE w.word");
-        match words {
-            [word] => sql.text(" = ").bind(word.as_str()),
-            words => {
-                for (at, word) in words.iter().enumerate() {
-                    sql.text(if at > 0 { ", " } else { " IN (" });
-                    sql.bind(word.as_str());
-                }
-                sql.text(")")
+        let is_one = words.len() == 1;
+        for (at, word) in words.iter().enumerate() {
+            sql.text(match (is_one, at) {
+                (true, _) => " = ",
+                (false, 0) => " IN (",
+                (false, _) => ", ",
+            });
+            if is_cut(word) {
+                sql.text("LEFT(CAST(").bind(*word);
+                sql.text(format!(" AS BINARY), {INDEXED_PART})"));
+            } else {
+                sql.bind(*word);
             }
-        };
-        sql.text(")");
+        }
+        sql.text(if is_one { ")" } else { "))" });
     }
 
     /// The words of a body, as [`value::words_of_member`] gives them.
@@ -183,31 +182,26 @@ impl<'m> Index<'m> {
         }
     }
 
-    /// Inserts the words of a piece under this key, those that meet the condition.
-    fn insert(&self, key: &str, condition: &str) -> String {
+    /// Adds the word that a loop is at, under this key. A text may have it twice.
+    fn insert(&self, key: &str) -> String {
         format!(
-            "INSERT INTO {} (word, {}) SELECT e.word, {key} FROM {} \
-             WHERE e.word <> ''{condition} ORDER BY e.word \
+            "INSERT INTO {} (word, {}) VALUES (entry, {key}) \
              ON DUPLICATE KEY UPDATE word = VALUES(word);",
-            self.table,
-            self.key,
-            listed()
+            self.table, self.key
         )
     }
 
-    /// Deletes the words of a piece under the key of the row `OLD`, those that meet the condition.
-    fn delete(&self, condition: &str) -> String {
+    /// Takes away the word that a loop is at, under the key of the row `OLD`. It is looked up by its
+    /// key, however short the table seems to be, so that nobody waits for another document's words.
+    fn delete(&self) -> String {
         let routing = if self.routed {
             " AND w.routing = OLD.routing"
         } else {
             ""
         };
-        // Each word is looked up by its key, however short the table seems to be, so that nobody
-        // waits for another document's words.
         format!(
-            "DELETE w FROM {} STRAIGHT_JOIN {} AS w FORCE INDEX (PRIMARY) \
-             WHERE w.word = CAST(e.word AS BINARY) AND w.id = OLD.id{routing}{condition};",
-            listed(),
+            "DELETE w FROM {} AS w FORCE INDEX (PRIMARY) \
+             WHERE w.word = entry AND w.id = OLD.id{routing};",
             self.table
         )
     }
@@ -223,42 +217,43 @@ impl<'m> Index<'m> {
 
     fn on_insert(&self) -> String {
         let program = format!(
-            "DECLARE rest, piece {TEXT}; DECLARE cut BIGINT; SET rest = {}; {}",
+            "{LOOP_VARIABLES} SET rest = {}; {}",
             self.words("NEW.body"),
-            in_pieces(&self.insert(&self.key_of("NEW"), ""))
+            for_each_word(&self.insert(&self.key_of("NEW")))
         );
         self.trigger("INSERT", &program)
     }
 
     fn on_delete(&self) -> String {
         let program = format!(
-            "DECLARE rest, piece {TEXT}; DECLARE cut BIGINT; SET rest = {}; {}",
+            "{LOOP_VARIABLES} SET rest = {}; {}",
             self.words("OLD.body"),
-            in_pieces(&self.delete(""))
+            for_each_word(&self.delete())
         );
         self.trigger("DELETE", &program)
     }
 
     fn on_update(&self) -> String {
-        // A word that fills its entry may be the beginning of another one.
-        let is_not_in = |words: &str| {
+        // A word that fills its entry may have it together with others.
+        let if_not_in = |words: &str, then: &str| {
             format!(
-                " AND (is_long OR CHAR_LENGTH(e.word) = {INDEXED_PART} \
-                 OR LOCATE(CONCAT(' ', e.word, ' '), {words}) = 0)"
+                "IF is_long OR until - at > {INDEXED_PART} \
+                 OR LOCATE(SUBSTR(rest, at, until - at + 1), {words}) = 0 THEN {then} END IF;"
             )
         };
+        let insert = self.insert(&self.key_of("NEW"));
         let program = format!(
-            "DECLARE gone, come, rest, piece {TEXT}; DECLARE cut BIGINT; DECLARE is_long BOOLEAN; \
+            "{LOOP_VARIABLES} DECLARE gone, come LONGBLOB; DECLARE is_long BOOLEAN; \
              IF NOT ({} <=> {}) THEN \
              SET gone = COALESCE({}, ''), come = COALESCE({}, ''), \
-             is_long = CHAR_LENGTH(gone) + CHAR_LENGTH(come) > {COMPARED}; \
+             is_long = LENGTH(gone) + LENGTH(come) > {COMPARED}; \
              SET rest = gone; {} SET rest = come; {} END IF;",
             self.around_text("OLD.body"),
             self.around_text("NEW.body"),
             self.words("OLD.body"),
             self.words("NEW.body"),
-            in_pieces(&self.delete(&is_not_in("come"))),
-            in_pieces(&self.insert(&self.key_of("NEW"), &is_not_in("gone"))),
+            for_each_word(&if_not_in("come", &self.delete())),
+            for_each_word(&if_not_in("gone", &insert)),
         );
         self.trigger("UPDATE", &program)
     }
@@ -277,12 +272,12 @@ impl<'m> Index<'m> {
         };
         let words = self.words(&format!("{DOCUMENT}.body"));
         let columns = self.key_of(DOCUMENT);
-        let insert = in_pieces(&self.insert(&format!("last_id{more}"), ""));
+        let insert = for_each_word(&self.insert(&format!("last_id{more}")));
         let documents = &self.documents;
         format!(
             "BEGIN NOT ATOMIC \
              DECLARE last_id, last_routing VARBINARY(512) DEFAULT ''; \
-             DECLARE rest, piece {TEXT}; DECLARE cut, number BIGINT DEFAULT 0; \
+             {LOOP_VARIABLES} DECLARE number BIGINT DEFAULT 0; \
              DECLARE is_done BOOLEAN DEFAULT FALSE; \
              DECLARE CONTINUE HANDLER FOR NOT FOUND SET is_done = TRUE; \
              DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END; \
@@ -299,20 +294,18 @@ impl<'m> Index<'m> {
     }
 }
 
-/// The words of a piece, as rows: the beginnings of those that are long. Words hold nothing that JSON
-/// would take for itself.
-fn listed() -> String {
-    format!(
-        "JSON_TABLE(CONCAT('[\"', REPLACE(piece, ' ', '\",\"'), '\"]'), '$[*]' COLUMNS \
-         (word VARCHAR({INDEXED_PART}) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PATH '$')) AS e"
-    )
-}
+/// What the loops need, which go over the words of `rest`, byte by byte: each word has a space before
+/// it, at `at`, and one behind it, at `until`.
+const LOOP_VARIABLES: &str = "DECLARE rest, entry LONGBLOB; DECLARE at, until BIGINT;";
 
-/// A program that carries out a statement for each piece of the text `rest`.
-fn in_pieces(statement: &str) -> String {
+/// A program that carries out another one at each word of `rest`, whose entry is `entry` then. The
+/// server writes the values of a statement's variables down whenever it carries the statement out,
+/// so that none may read the whole text.
+fn for_each_word(program: &str) -> String {
     format!(
-        "WHILE rest <> '' DO SET cut = LOCATE(' ', rest, {PIECE}); \
-         SET piece = IF(cut > 0, LEFT(rest, cut), rest), \
-         rest = IF(cut > 0, SUBSTR(rest, cut), ''); {statement} END WHILE;"
+        "SET at = 1, until = LOCATE(' ', rest, 2); \
+         WHILE until > 0 DO IF until > at + 1 THEN \
+         SET entry = SUBSTR(rest, at + 1, LEAST(until - at - 1, {INDEXED_PART})); {program} END IF; \
+         SET at = until, until = LOCATE(' ', rest, at + 1); END WHILE;"
     )
 }

@@ -25,8 +25,8 @@ use strongroom_core::store::{
 
 use crate::support::Named;
 
-/// How much of a word the index holds, in characters.
-const INDEXED: usize = 64;
+/// How much of a word the index holds, in bytes.
+const INDEXED: usize = 128;
 
 /// The fields of texts: of one, and of many.
 const FIELDS: [&str; 2] = ["t", "o.many"];
@@ -123,7 +123,7 @@ impl Texts {
         let sql = format!("SELECT word, {key} FROM `{}:w:{field}`", self.model.name());
         let rows = query::<MySql>(AssertSqlSafe(sql));
         let rows = rows.fetch_all(&mut self.beside().await).await.unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         rows.iter()
             .map(|row| (text(row.get(0)), text(row.get(1))))
             .collect()
@@ -146,8 +146,8 @@ impl Texts {
                 match value {
                     serde_json::Value::Array(items) if field == "o.many" => open.extend(items),
                     serde_json::Value::String(text) => all.extend(words(text).map(|word| {
-                        let part = word.chars().take(INDEXED).collect();
-                        (part, id.clone())
+                        let part = word.as_bytes().chunks(INDEXED).next().unwrap();
+                        (String::from_utf8_lossy(part).into_owned(), id.clone())
                     })),
                     _ => {}
                 }
