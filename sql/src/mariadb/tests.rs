@@ -82,10 +82,32 @@ fn patterns_words_and_objects() {
 ((d.`f:name` >= ? AND d.`f:name` < ?) AND CONVERT(d.`f:name` USING utf8mb4) COLLATE utf8mb4_nopad_bin LIKE ?)
 [Text("a%"), Text("a&"), Text("a\\%%")]
 "#);
-    insta::assert_snapshot!(check(Filter::text("bio", "Red fox", Words::All).unwrap()), @r#"
-(CASE WHEN LEFT(JSON_EXTRACT(d.body, '$."bio"'), 1) = '"' THEN CONCAT(' ', REGEXP_REPLACE(LOWER(JSON_VALUE(d.body, '$."bio"')), '[^\\p{L}\\p{N}]+', ' '), ' ') END LIKE ? AND CASE WHEN LEFT(JSON_EXTRACT(d.body, '$."bio"'), 1) = '"' THEN CONCAT(' ', REGEXP_REPLACE(LOWER(JSON_VALUE(d.body, '$."bio"')), '[^\\p{L}\\p{N}]+', ' '), ' ') END LIKE ?)
-[Text("% red %"), Text("% fox %")]
+    let words = |text: &str, mode| check(Filter::text("bio", text, mode).unwrap());
+    insta::assert_snapshot!(words("Red fox red", Words::All), @r#"
+(d.id IN (SELECT w.id FROM `users:w:bio` AS w WHERE w.word = ?) AND d.id IN (SELECT w.id FROM `users:w:bio` AS w WHERE w.word = ?))
+[Text("red"), Text("fox")]
 "#);
+    insta::assert_snapshot!(words("Red fox", Words::Any), @r#"
+(d.id IN (SELECT w.id FROM `users:w:bio` AS w WHERE w.word IN (?, ?)))
+[Text("red"), Text("fox")]
+"#);
+    insta::assert_snapshot!(words("Red fox", Words::Phrase), @r#"
+(d.id IN (SELECT w.id FROM `users:w:bio` AS w WHERE w.word = ?) AND d.id IN (SELECT w.id FROM `users:w:bio` AS w WHERE w.word = ?) AND (CASE WHEN LEFT(JSON_EXTRACT(d.body, '$."bio"'), 1) = '"' THEN CONCAT(' ', REGEXP_REPLACE(LOWER(JSON_VALUE(d.body, '$."bio"')), '[^\\p{L}\\p{N}]+', ' '), ' ') END LIKE ?))
+[Text("red"), Text("fox"), Text("% red fox %")]
+"#);
+    let long = words(&"x".repeat(128), Words::Any);
+    assert!(
+        long.contains("w.word = LEFT(CAST(? AS BINARY), 128)) AND (CASE"),
+        "{long}"
+    );
+    // There are as many lookups as the server joins well, of the longest words.
+    let many = words("a bb ccc dddd eeeee ffffff ggggggg", Words::All);
+    assert_eq!(many.matches("IN (SELECT").count(), 6);
+    assert_eq!(many.matches("LIKE ?").count(), 7);
+    assert!(
+        many.contains(r#"[Text("ggggggg"), Text("ffffff"), "#),
+        "{many}"
+    );
     let years = Filter::gt("jobs.years", 3).unwrap();
     insta::assert_snapshot!(check(Filter::nested("jobs", years).unwrap()), @r#"
 EXISTS (SELECT 1 FROM JSON_TABLE(strongroom_objects(d.body, 'jobs'), '$[*]' COLUMNS (body JSON PATH '$')) AS d WHERE EXISTS (SELECT 1 FROM JSON_TABLE(strongroom_leaves(d.body, 'years'), '$[*]' COLUMNS (j JSON PATH '$')) AS v WHERE (CASE WHEN LEFT(v.j, 1) BETWEEN '-' AND '9' THEN (SIGN(CAST(v.j AS DOUBLE)) * CAST(CONV(HEX(REVERSE(SUBSTR(ST_AsWKB(POINT(ABS(CAST(v.j AS DOUBLE)), 0)), 6, 8))), 16, 10) AS SIGNED) + CASE WHEN OCTET_LENGTH(v.j) < 16 OR v.j REGEXP '[.eE]' THEN 0 ELSE (CAST(v.j AS DECIMAL(20,0)) - SIGN(CAST(v.j AS DOUBLE)) * CAST(CAST(ABS(CAST(v.j AS DOUBLE)) AS UNSIGNED) AS DECIMAL(20,0))) * 0.0005 END) END) > CAST(? AS DECIMAL(23,4))))
@@ -177,6 +199,47 @@ ALTER TABLE `users` ADD COLUMN IF NOT EXISTS `f:at` BIGINT GENERATED ALWAYS AS (
 CREATE TABLE IF NOT EXISTS `orders` (id VARBINARY(512) NOT NULL, routing VARBINARY(512) NOT NULL, version BIGINT NOT NULL, write_id BINARY(16) NOT NULL, written_at BIGINT NOT NULL, tok BIGINT NOT NULL DEFAULT 0, body LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL, `f:gr__e~386cf74a99395766` DECIMAL(23,4) GENERATED ALWAYS AS (CASE WHEN LEFT(JSON_EXTRACT(body, '$."größe"'), 1) BETWEEN '-' AND '9' THEN (SIGN(CAST(JSON_EXTRACT(body, '$."größe"') AS DOUBLE)) * CAST(CONV(HEX(REVERSE(SUBSTR(ST_AsWKB(POINT(ABS(CAST(JSON_EXTRACT(body, '$."größe"') AS DOUBLE)), 0)), 6, 8))), 16, 10) AS SIGNED) + CASE WHEN OCTET_LENGTH(JSON_EXTRACT(body, '$."größe"')) < 16 OR JSON_EXTRACT(body, '$."größe"') REGEXP '[.eE]' THEN 0 ELSE (CAST(JSON_EXTRACT(body, '$."größe"') AS DECIMAL(20,0)) - SIGN(CAST(JSON_EXTRACT(body, '$."größe"') AS DOUBLE)) * CAST(CAST(ABS(CAST(JSON_EXTRACT(body, '$."größe"') AS DOUBLE)) AS UNSIGNED) AS DECIMAL(20,0))) * 0.0005 END) END) STORED, PRIMARY KEY (id, routing), KEY `orders:i:gr__e~e50f3eab371f1e3e` (`f:gr__e~386cf74a99395766`, id, routing)) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin
 "#);
     insta::assert_snapshot!(MariaDb.drop_collection(&base).join("\n"), @"DROP TABLE IF EXISTS `users`");
+}
+
+#[test]
+fn words() {
+    let field = |path: &str| FieldDeclaration::new(path.parse().unwrap(), Kind::Text);
+    let model = |builder: strongroom_core::model::ModelBuilder| {
+        let builder = builder.field(field("o.title")).field(field("bio").many());
+        builder.build().unwrap()
+    };
+    let base = Model::builder("users").routed().build().unwrap();
+    let wanted = model(Model::builder("users").routed());
+    let statements = MariaDb.extend_collection(&base, &wanted);
+    let begin = |s: &String| {
+        s.split(" (")
+            .next()
+            .unwrap()
+            .split(" FOR ")
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    let begins: Vec<_> = statements.iter().map(begin).collect();
+    assert_eq!(
+        begins.get(..4).unwrap(),
+        [
+            "CREATE TABLE IF NOT EXISTS `users:w:bio`",
+            "CREATE OR REPLACE TRIGGER `users:w:bio:delete` AFTER DELETE ON `users`",
+            "CREATE OR REPLACE TRIGGER `users:w:bio:update` AFTER UPDATE ON `users`",
+            "CREATE OR REPLACE TRIGGER `users:w:bio:insert` AFTER INSERT ON `users`",
+        ]
+    );
+    assert!(statements.get(4).unwrap().starts_with("BEGIN NOT ATOMIC"));
+    assert_eq!(statements.len(), 10);
+    let shown = |what: &str| statements.iter().find(|s| s.contains(what)).unwrap();
+    insta::assert_snapshot!(shown("CREATE TABLE"), @"CREATE TABLE IF NOT EXISTS `users:w:bio` (word VARBINARY(128) NOT NULL, id VARBINARY(512) NOT NULL, routing VARBINARY(512) NOT NULL, PRIMARY KEY (word, id, routing)) ENGINE=InnoDB ROW_FORMAT=DYNAMIC");
+    insta::assert_snapshot!(shown("AFTER INSERT"), @"CREATE OR REPLACE TRIGGER `users:w:bio:insert` AFTER INSERT ON `users` FOR EACH ROW BEGIN DECLARE rest, entry LONGBLOB; DECLARE at, until BIGINT; SET rest = strongroom_words(NEW.body, 'bio'); SET at = 1, until = LOCATE(' ', rest, 2); WHILE until > 0 DO IF until > at + 1 THEN SET entry = SUBSTR(rest, at + 1, LEAST(until - at - 1, 128)); INSERT INTO `users:w:bio` (word, id, routing) VALUES (entry, NEW.id, NEW.routing) ON DUPLICATE KEY UPDATE word = VALUES(word); END IF; SET at = until, until = LOCATE(' ', rest, at + 1); END WHILE; END");
+    assert!(MariaDb.extend_collection(&wanted, &wanted).is_empty());
+    // What a collection of the same name left is taken away.
+    let made = MariaDb.create_collection(&model(Model::builder("users")));
+    insta::assert_snapshot!(made.get(1).unwrap(), @"DROP TABLE IF EXISTS `users:w:bio`, `users:w:o.title`");
+    insta::assert_snapshot!(MariaDb.drop_collection(&wanted).join("\n"), @"DROP TABLE IF EXISTS `users`, `users:w:bio`, `users:w:o.title`");
 }
 
 #[test]

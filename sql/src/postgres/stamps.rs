@@ -5,53 +5,67 @@ use strongroom_core::model::{FieldPath, Model};
 use super::{literal, member, path_of};
 
 /// The server's clock, in milliseconds.
-pub const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+pub const NOW: &str = "(date_part('epoch', clock_timestamp()) * 1000)::bigint";
 
 /// The expression for the body of a put, stamped; `before` is the body that it replaces.
 #[must_use]
 pub fn stamped(model: &Model, body: &str, before: Option<&str>) -> String {
-    let now = format!("to_jsonb({NOW})");
-    let mut expression = body.to_owned();
-    if let Some(path) = model.created() {
-        expression = match before.map(|before| member(path, before)) {
-            None => set(&expression, path, &now),
-            Some(known) => {
-                let kept = set(&expression, path, &known);
-                format!(
-                    "(CASE WHEN jsonb_typeof({known}) = 'number' THEN {kept} ELSE {expression} END)"
-                )
-            }
-        };
-    }
-    match model.updated() {
-        Some(path) => set(&expression, path, &now),
-        None => expression,
-    }
-}
-
-/// A body with a value at a path, unless that would lie in an object that is not there.
-fn set(body: &str, path: &FieldPath, value: &str) -> String {
-    match path.parent() {
-        None => {
-            let name = literal(path.head());
-            format!("({body} || jsonb_build_object({name}, {value}))")
-        }
-        Some(parent) => {
-            let parent = member(&parent, body);
-            let path = path_of(path);
+    let updated = model.updated().map(|path| (path, NOW));
+    match (model.created(), before) {
+        (None, _) => set_all(body, updated),
+        (Some(created), None) => set_all(body, [(created, NOW)].into_iter().chain(updated)),
+        (Some(created), Some(before)) => {
+            let known = member(created, before);
+            let kept = [(created, known.as_str())].into_iter().chain(updated);
             format!(
-                "(CASE WHEN jsonb_typeof({parent}) = 'object' \
-                 THEN jsonb_set({body}, {path}, {value}) ELSE {body} END)"
+                "(CASE WHEN jsonb_typeof({known}) = 'number' THEN {} ELSE {} END)",
+                set_all(body, kept),
+                set_all(body, updated)
             )
         }
     }
+}
+
+/// A body with values at paths, unless one would lie in an object that is not there. Outermost
+/// fields are set together, because the body is copied each time.
+fn set_all<'p>(body: &str, values: impl IntoIterator<Item = (&'p FieldPath, &'p str)>) -> String {
+    let (outermost, nested): (Vec<_>, Vec<_>) = values
+        .into_iter()
+        .partition(|(path, _)| path.parent().is_none());
+    let members: Vec<_> = outermost
+        .iter()
+        .map(|(path, value)| format!("{}, {value}", literal(path.head())))
+        .collect();
+    let mut expression = match members.is_empty() {
+        true => body.to_owned(),
+        false => format!("({body} || jsonb_build_object({}))", members.join(", ")),
+    };
+    for (path, value) in nested {
+        let Some(parent) = path.parent() else {
+            continue;
+        };
+        let parent = member(&parent, &expression);
+        let path = path_of(path);
+        expression = format!(
+            "(CASE WHEN jsonb_typeof({parent}) = 'object' \
+             THEN jsonb_set({expression}, {path}, to_jsonb({value})) ELSE {expression} END)"
+        );
+    }
+    expression
 }
 
 /// The stamps that a body holds, as two columns of text: of creation and of the last change.
 #[must_use]
 pub fn stamps_of(model: &Model, body: &str) -> String {
     let column = |path: Option<&FieldPath>| match path {
-        Some(path) => format!("{} #>> '{{}}'", member(path, body)),
+        Some(path) => {
+            let object = path.parent().map(|parent| member(&parent, body));
+            let object = object.as_deref().unwrap_or(body);
+            format!(
+                "({object} ->> {})",
+                literal(path.segments().next_back().unwrap_or_default())
+            )
+        }
         None => "NULL::text".to_owned(),
     };
     format!("{}, {}", column(model.created()), column(model.updated()))
@@ -65,13 +79,12 @@ mod tests {
     fn puts_are_stamped_in_one_expression() {
         let model = Model::builder("docs").created("c").updated("o.u");
         let model = model.build().unwrap();
-        let now = format!("to_jsonb({NOW})");
-        let created = format!("($1::jsonb || jsonb_build_object(E'c', {now}))");
+        let created = format!("($1::jsonb || jsonb_build_object(E'c', {NOW}))");
         assert_eq!(
             stamped(&model, "$1::jsonb", None),
             format!(
                 "(CASE WHEN jsonb_typeof(({created} -> E'o')) = 'object' \
-                 THEN jsonb_set({created}, ARRAY[E'o', E'u'], {now}) ELSE {created} END)"
+                 THEN jsonb_set({created}, ARRAY[E'o', E'u'], to_jsonb({NOW})) ELSE {created} END)"
             )
         );
         let model = Model::builder("docs").created("c").build().unwrap();
@@ -80,9 +93,6 @@ mod tests {
             "(CASE WHEN jsonb_typeof((d.body -> E'c')) = 'number' \
              THEN ($1::jsonb || jsonb_build_object(E'c', (d.body -> E'c'))) ELSE $1::jsonb END)"
         );
-        assert_eq!(
-            stamps_of(&model, "d.body"),
-            "(d.body -> E'c') #>> '{}', NULL::text"
-        );
+        assert_eq!(stamps_of(&model, "d.body"), "(d.body ->> E'c'), NULL::text");
     }
 }
