@@ -182,11 +182,12 @@ impl<'m> Index<'m> {
         }
     }
 
-    /// Adds the word that a loop is at, under this key. A text may have it twice.
+    /// Adds the word that a loop is at, under this key. A text may have it twice, which a handler
+    /// passes over: after an `ON DUPLICATE KEY UPDATE` here, that of the statement around the
+    /// trigger would lock documents twice, so that two of them could wait for each other.
     fn insert(&self, key: &str) -> String {
         format!(
-            "INSERT INTO {} (word, {}) VALUES (entry, {key}) \
-             ON DUPLICATE KEY UPDATE word = VALUES(word);",
+            "INSERT INTO {} (word, {}) VALUES (entry, {key});",
             self.table, self.key
         )
     }
@@ -217,7 +218,7 @@ impl<'m> Index<'m> {
 
     fn on_insert(&self) -> String {
         let program = format!(
-            "{LOOP_VARIABLES} SET rest = {}; {}",
+            "{LOOP_VARIABLES} {PASS_OVER} SET rest = {}; {}",
             self.words("NEW.body"),
             for_each_word(&self.insert(&self.key_of("NEW")))
         );
@@ -243,7 +244,7 @@ impl<'m> Index<'m> {
         };
         let insert = self.insert(&self.key_of("NEW"));
         let program = format!(
-            "{LOOP_VARIABLES} DECLARE gone, come LONGBLOB; DECLARE is_long BOOLEAN; \
+            "{LOOP_VARIABLES} DECLARE gone, come LONGBLOB; DECLARE is_long BOOLEAN; {PASS_OVER} \
              IF NOT ({} <=> {}) THEN \
              SET gone = COALESCE({}, ''), come = COALESCE({}, ''), \
              is_long = LENGTH(gone) + LENGTH(come) > {COMPARED}; \
@@ -280,7 +281,7 @@ impl<'m> Index<'m> {
              {LOOP_VARIABLES} DECLARE number BIGINT DEFAULT 0; \
              DECLARE is_done BOOLEAN DEFAULT FALSE; \
              DECLARE CONTINUE HANDLER FOR NOT FOUND SET is_done = TRUE; \
-             DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END; \
+             {PASS_OVER} DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END; \
              START TRANSACTION; \
              WHILE NOT is_done DO \
              SELECT {columns}, {words} INTO last_id{more}, rest \
@@ -297,6 +298,9 @@ impl<'m> Index<'m> {
 /// What the loops need, which go over the words of `rest`, byte by byte: each word has a space before
 /// it, at `at`, and one behind it, at `until`.
 const LOOP_VARIABLES: &str = "DECLARE rest, entry LONGBLOB; DECLARE at, until BIGINT;";
+
+/// What is done where a word is there already.
+const PASS_OVER: &str = "DECLARE CONTINUE HANDLER FOR 1062 BEGIN END;";
 
 /// A program that carries out another one at each word of `rest`, whose entry is `entry` then. The
 /// server writes the values of a statement's variables down whenever it carries the statement out,

@@ -1,6 +1,5 @@
 //! The index of the words of text, which tables of the store's own keep.
 
-mod bench;
 mod kept;
 mod made;
 
