@@ -8,6 +8,7 @@
 //! `schema`, `transaction`, in reading order. What does not depend on the server is
 //! beside the folders:
 //!
+//! - `options`, `login`: what the options of all servers have, and what connections are opened with.
 //! - `pool`: the connections, and the end of those that were abandoned.
 //! - `family`: the trait family, for stores and transactions alike.
 //! - `session`, `transaction`: a transaction with its connection, and what a user holds of it.
@@ -27,7 +28,9 @@ mod failure;
 mod family;
 mod group;
 mod levels;
+mod login;
 mod matching;
+mod options;
 mod outcomes;
 mod pages;
 mod pool;
@@ -43,6 +46,7 @@ mod mariadb;
 #[cfg(feature = "postgres")]
 mod postgres;
 
+pub use login::Login;
 #[cfg(feature = "mariadb")]
 pub use mariadb::{MariaDbLogin, MariaDbOptions, MariaDbStore};
 #[cfg(feature = "postgres")]

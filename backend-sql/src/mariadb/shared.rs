@@ -52,7 +52,11 @@ pub(crate) struct Shared {
 impl Shared {
     /// Takes a connection, and asks what the server takes.
     pub(crate) async fn connect(options: MariaDbOptions) -> Result<Self> {
-        let links = Links::new(options.connector(), options.connections, options.wait)?;
+        let links = Links::new(
+            options.connector(),
+            options.common.connections,
+            options.common.wait,
+        )?;
         let mut lease = links.lease().await?;
         let asked = schema::limits(lease.connection()?).await;
         let asked = lease.after(asked);
@@ -65,7 +69,7 @@ impl Shared {
         capabilities.backward_pages = true;
         capabilities.text_search = true;
         capabilities.nested_filters = true;
-        capabilities.functions = options.functions.clone();
+        capabilities.functions = options.common.functions.clone();
         capabilities.native_filters = true;
         capabilities.aggregations = true;
         capabilities.groups = true;

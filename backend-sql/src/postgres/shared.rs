@@ -52,7 +52,7 @@ impl Shared {
         capabilities.backward_pages = true;
         capabilities.text_search = true;
         capabilities.nested_filters = true;
-        capabilities.functions = options.functions.clone();
+        capabilities.functions = options.common.functions.clone();
         capabilities.native_filters = true;
         capabilities.aggregations = true;
         capabilities.groups = true;
@@ -62,7 +62,11 @@ impl Shared {
         capabilities.durable = true;
         capabilities.stamping = Stamping::Store;
         Ok(Self {
-            links: Links::new(options.connector(), options.connections, options.wait)?,
+            links: Links::new(
+                options.connector(),
+                options.common.connections,
+                options.common.wait,
+            )?,
             options,
             capabilities,
             scans: Arc::new(Semaphore::new(MAX_SCANS)),

@@ -124,7 +124,7 @@ pub(crate) async fn begin(
     shared: &Arc<Shared>,
     options: &BeginOptions,
 ) -> Result<Arc<dyn Transaction>> {
-    let wait = options.wait.unwrap_or(shared.options.wait);
+    let wait = options.wait.unwrap_or(shared.options.common.wait);
     let (session, level) = shared.sessions.begin(&shared.links, options, wait).await?;
     Ok(Arc::new(PostgresTransaction {
         shared: shared.clone(),
