@@ -8,6 +8,7 @@ use strongroom_core::model::Model;
 use crate::mariadb;
 #[cfg(feature = "postgres")]
 use crate::postgres;
+use crate::work::Around;
 
 /// Why a call did not succeed.
 #[derive(Debug)]
@@ -37,6 +38,16 @@ pub(crate) enum Phase {
     Read,
     /// Something that may have been written when the connection broke.
     Write,
+}
+
+impl Phase {
+    /// What is under way while such a call runs.
+    pub(crate) fn of(around: Around) -> Self {
+        match around.writes() {
+            true => Self::Write,
+            false => Self::Read,
+        }
+    }
 }
 
 impl Failure {

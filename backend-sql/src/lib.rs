@@ -10,6 +10,7 @@
 //!
 //! - `options`, `login`: what the options of all servers have, and what connections are opened with.
 //! - `pool`: the connections, and the end of those that were abandoned.
+//! - `shared`: what a store and its transactions share, and how a call is carried out.
 //! - `family`: the trait family, for stores and transactions alike.
 //! - `session`, `transaction`: a transaction with its connection, and what a user holds of it.
 //! - `levels`: the stack of a transaction and its savepoints.
@@ -37,6 +38,7 @@ mod pool;
 mod scan;
 mod search;
 mod session;
+mod shared;
 mod slots;
 mod transaction;
 mod work;

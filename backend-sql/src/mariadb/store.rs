@@ -23,7 +23,7 @@ use crate::{aggregate, group, matching, search};
 
 use super::bulk::at_once;
 use super::options::MariaDbOptions;
-use super::shared::{Shared, Work};
+use super::shared::{self, Shared, Work};
 use super::{bulk, explain, load, schema, transaction, write};
 
 /// Documents in a MariaDB database. Clones share the connections.
@@ -67,7 +67,7 @@ impl MariaDbStore {
     /// another version.
     pub async fn connect(options: MariaDbOptions) -> Result<Self> {
         let connected = async {
-            let shared = Shared::connect(options).await?;
+            let shared = shared::connect(options).await?;
             let look: Work<_> = Box::new(|c, _| Box::pin(schema::is_prepared(c)));
             if !shared.run(Around::Read, None, look).await? {
                 let prepare: Work<_> = Box::new(|c, _| Box::pin(schema::prepare(c)));

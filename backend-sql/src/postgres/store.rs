@@ -23,7 +23,7 @@ use crate::{aggregate, group, matching, search};
 
 use super::bulk::at_once;
 use super::options::PostgresOptions;
-use super::shared::{Shared, Work};
+use super::shared::{self, Shared, Work};
 use super::{bulk, explain, load, schema, transaction, write};
 
 /// Documents in a PostgreSQL database. Clones share the connections.
@@ -68,7 +68,7 @@ impl PostgresStore {
     /// another version.
     pub async fn connect(options: PostgresOptions) -> Result<Self> {
         let connected = async {
-            let shared = Shared::new(options)?;
+            let shared = shared::open(options)?;
             let look: Work<_> = Box::new(|c, _| Box::pin(schema::is_prepared(c)));
             if !shared.run(Around::Read, None, look).await? {
                 let name = shared.options.schema.clone();
