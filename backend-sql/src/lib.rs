@@ -12,6 +12,7 @@
 //! - `pool`: the connections, and the end of those that were abandoned.
 //! - `shared`: what a store and its transactions share, and how a call is carried out.
 //! - `family`: the trait family, for stores and transactions alike.
+//! - `store`: what a user holds of a store.
 //! - `session`, `transaction`: a transaction with its connection, and what a user holds of it.
 //! - `levels`: the stack of a transaction and its savepoints.
 //! - `outcomes`, `slots`: what bulks come to, item by item and document by document.
@@ -40,6 +41,7 @@ mod search;
 mod session;
 mod shared;
 mod slots;
+mod store;
 mod transaction;
 mod work;
 

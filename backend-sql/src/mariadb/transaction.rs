@@ -1,34 +1,21 @@
 //! Transactions, as MariaDB has them.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use sqlx_core::Error as Driver;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_mysql::MySqlConnection;
-use strongroom_core::error::{Error, ErrorKind, Operation, Result};
-use strongroom_core::model::{CollectionName, Model, RawDocument, WriteId};
-use strongroom_core::store::{
-    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
-    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
-    FindRequest, GroupRequest, Groups, Health, Isolation, Load, LoadRequest, MatchingReply,
-    MatchingRequest, Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search,
-    ServerInfo, Store, Transact, Transaction,
-};
+use strongroom_core::model::WriteId;
+use strongroom_core::store::Isolation;
 use strongroom_sql::mariadb::NOW;
 
 use crate::failure::{Phase, is_answer, map};
-use crate::levels::{LevelId, cancelled};
-use crate::outcomes::{self, Outcomes};
-use crate::pages::{self, Place};
+use crate::family::names::*;
+use crate::levels::cancelled;
 use crate::pool::END_WAIT;
-use crate::session::{Engine, Leaves, Session, roll_back};
+use crate::session::{Engine, Leaves, roll_back};
 use crate::transaction::transaction;
-use crate::work::Around;
-use crate::{aggregate, group, matching, search};
 
 use super::bulk::at_once;
 use super::error::{answered, ends_transaction, is_violation};
@@ -163,20 +150,6 @@ async fn committed(lease: Lease, commit: &WriteId) -> Option<bool> {
     let server = lease.end().await?;
     let told = tokio::time::timeout(2 * END_WAIT, server.committed(commit)).await;
     told.ok()?.ok()
-}
-
-/// Begins a transaction. A dropped future leaves none open.
-pub(crate) async fn begin(
-    shared: &Arc<Shared>,
-    options: &BeginOptions,
-) -> Result<Arc<dyn Transaction>> {
-    let wait = options.wait.unwrap_or(shared.options.common.wait);
-    let (session, level) = shared.sessions.begin(&shared.links, options, wait).await?;
-    Ok(Arc::new(MariaDbTransaction {
-        shared: shared.clone(),
-        session,
-        level,
-    }))
 }
 
 transaction!(MariaDbTransaction, Connector);
