@@ -15,7 +15,8 @@
 //! - `store`: what a user holds of a store.
 //! - `session`, `transaction`: a transaction with its connection, and what a user holds of it.
 //! - `levels`: the stack of a transaction and its savepoints.
-//! - `outcomes`, `slots`: what bulks come to, item by item and document by document.
+//! - `bulk`: how bulks are carried out; `outcomes`, `slots`: what they come to, item by item and
+//!   document by document.
 //! - `ask`: questions and the rows that answer them; `search`, `aggregate`, `group`, `matching`: what
 //!   is asked.
 //! - `scan`, `pages`: scans outside of transactions, and where a scan stands.
@@ -26,6 +27,7 @@
 
 mod aggregate;
 mod ask;
+mod bulk;
 mod failure;
 mod family;
 mod group;

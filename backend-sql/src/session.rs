@@ -330,6 +330,20 @@ impl<E: Engine> Session<E> {
     }
 }
 
+/// The outcome of a commit that this error came of in place of an answer, by what the server told
+/// of it later: `None` if it did not.
+pub(crate) fn settled(committed: Option<bool>, error: Driver) -> Result<()> {
+    match committed {
+        Some(true) => Ok(()),
+        Some(false) => Err(Error::new(
+            ErrorKind::Unavailable,
+            "the connection broke before the commit, so nothing was written",
+        )
+        .with_source(error)),
+        None => Err(map(error, Phase::Write, None)),
+    }
+}
+
 /// Rolls back, and gives the connection back if that worked.
 pub(crate) async fn roll_back<E: Engine>(mut lease: Lease<E>) -> Result<()> {
     let undone = E::send(lease.connection()?, "ROLLBACK");

@@ -14,14 +14,14 @@ use crate::failure::{Phase, is_answer, map};
 use crate::family::names::*;
 use crate::levels::cancelled;
 use crate::pool::END_WAIT;
-use crate::session::{Engine, Leaves, roll_back};
+use crate::session::{Engine, Leaves, roll_back, settled};
 use crate::transaction::transaction;
 
 use super::bulk::at_once;
 use super::error::{answered, ends_transaction, is_violation};
 use super::login::Connector;
 use super::shared::{Lease, Shared, Work};
-use super::{bulk, explain, load, schema, write};
+use super::{explain, load, schema, write};
 
 impl Engine for Connector {
     fn begin(isolation: Isolation) -> Result<&'static str> {
@@ -108,15 +108,7 @@ impl Engine for Connector {
             // Nothing can be missing.
             return Ok(());
         }
-        match committed(lease, &commit).await {
-            Some(true) => Ok(()),
-            Some(false) => Err(Error::new(
-                ErrorKind::Unavailable,
-                "the connection broke before the commit, so nothing was written",
-            )
-            .with_source(error)),
-            None => Err(map(error, Phase::Write, None)),
-        }
+        settled(committed(lease, &commit).await, error)
     }
 }
 

@@ -22,6 +22,13 @@ pub(crate) fn is_serialization(error: &Driver) -> bool {
     answered(error).is_some_and(|e| matches!(e.code(), "40001" | "40P01"))
 }
 
+/// Whether one item of a bulk may be refused so, and the others not.
+pub(crate) fn is_of_an_item(error: &Driver) -> bool {
+    let classes = ["22", "23", "54"];
+    answered(error)
+        .is_some_and(|answer| classes.iter().any(|class| answer.code().starts_with(class)))
+}
+
 /// Tells what the server answered.
 pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
     let Some(answer) = answered(&error) else {

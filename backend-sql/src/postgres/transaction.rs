@@ -9,7 +9,7 @@ use crate::failure::{Phase, is_answer, map};
 use crate::family::names::*;
 use crate::levels::cancelled;
 use crate::pool::END_WAIT;
-use crate::session::{Engine, Leaves, roll_back};
+use crate::session::{Engine, Leaves, roll_back, settled};
 use crate::transaction::transaction;
 
 use super::bulk::at_once;
@@ -17,7 +17,7 @@ use super::connection::Connection;
 use super::error::{answered, is_serialization};
 use super::login::Connector;
 use super::shared::{Lease, Shared, Work};
-use super::{bulk, explain, load, schema, write};
+use super::{explain, load, schema, write};
 
 impl Engine for Connector {
     fn begin(isolation: Isolation) -> Result<&'static str> {
@@ -84,15 +84,7 @@ impl Engine for Connector {
             // It wrote nothing, so nothing can be missing.
             return Ok(());
         };
-        match committed(lease, &number).await {
-            Some(true) => Ok(()),
-            Some(false) => Err(Error::new(
-                ErrorKind::Unavailable,
-                "the connection broke before the commit, so nothing was written",
-            )
-            .with_source(error)),
-            None => Err(map(error, Phase::Write, None)),
-        }
+        settled(committed(lease, &number).await, error)
     }
 }
 

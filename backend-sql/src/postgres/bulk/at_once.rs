@@ -19,10 +19,9 @@ use crate::work::{Around, Undo};
 
 use super::super::body;
 use super::super::connection::Connection;
-use super::super::error::answered;
+use super::super::error::is_of_an_item;
 use super::super::row;
 use super::super::statements::Statements;
-use super::is_of_an_item;
 
 pub(crate) use crate::outcomes::order;
 
@@ -135,8 +134,8 @@ pub(crate) async fn write(
         .bind(columns.write_ids)
         .bind(columns.bodies);
     let rows = match query.fetch_all(&mut *connection).await {
-        Err(error) if answered(&error).is_some_and(|e| is_of_an_item(e.code())) => {
-            return super::undo(connection, undo).await;
+        Err(error) if is_of_an_item(&error) => {
+            return crate::bulk::undo(connection, undo).await;
         }
         rows => rows?,
     };
