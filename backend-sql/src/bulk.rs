@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::outcomes::{Outcomes, Told, all_undone, computes, fill, keyed, left, untold};
 use crate::slots::{Changes, Slots};
 use crate::work::Undo;
+use crate::write::Writes;
 
 /// How often a bulk that lost a race for a key is decided anew.
 const ATTEMPTS: usize = 16;
@@ -28,13 +29,8 @@ pub(crate) struct Part {
 }
 
 /// A connection that carries out bulks.
-pub(crate) trait Bulks: Send {
-    /// The statements of a collection.
-    type Statements: Sync;
-
+pub(crate) trait Bulks: Writes {
     const PART: Part;
-
-    fn model(statements: &Self::Statements) -> &Model;
 
     /// Sends statements whose answers nobody needs.
     fn send(&mut self, sql: &'static str) -> impl Future<Output = Result<(), Failure>> + Send;

@@ -28,7 +28,7 @@ pub(crate) mod names {
     pub(crate) use crate::scan::StoreScan;
     pub(crate) use crate::session::Session;
     pub(crate) use crate::work::Around;
-    pub(crate) use crate::{aggregate, bulk, group, matching, search};
+    pub(crate) use crate::{aggregate, bulk, explain, group, matching, search, write};
 
     pub(crate) use super::of_call;
 }

@@ -15,7 +15,7 @@
 //! - `store`: what a user holds of a store.
 //! - `session`, `transaction`: a transaction with its connection, and what a user holds of it.
 //! - `levels`: the stack of a transaction and its savepoints.
-//! - `bulk`: how bulks are carried out; `outcomes`, `slots`: what they come to, item by item and
+//! - `write`, `bulk`: how single writes and bulks are carried out; `outcomes`, `slots`: what they come to, item by item and
 //!   document by document.
 //! - `ask`: questions and the rows that answer them; `search`, `aggregate`, `group`, `matching`: what
 //!   is asked.
@@ -28,6 +28,7 @@
 mod aggregate;
 mod ask;
 mod bulk;
+mod explain;
 mod failure;
 mod family;
 mod group;
@@ -46,6 +47,7 @@ mod slots;
 mod store;
 mod transaction;
 mod work;
+mod write;
 
 #[cfg(feature = "mariadb")]
 mod mariadb;

@@ -20,25 +20,19 @@ use crate::failure::{Failure, Phase, is_answer};
 use crate::outcomes::{Outcomes, Told};
 use crate::slots::{Changes, Settled, Slots};
 use crate::work::Undo;
+use crate::write;
 
 use super::body;
 use super::error::{ends_transaction, is_of_an_item};
 use super::load;
 use super::row;
 use super::statements::{MOST_KEYS, Sized, Statements};
-use super::write;
 
 impl Bulks for MySqlConnection {
-    type Statements = Statements;
-
     const PART: Part = Part {
         begin: "SAVEPOINT strongroom_part",
         end: None,
     };
-
-    fn model(statements: &Statements) -> &Model {
-        &statements.model
-    }
 
     async fn send(&mut self, sql: &'static str) -> Result<(), Failure> {
         raw_sql(sql).execute(self).await?;

@@ -6,7 +6,7 @@ use crate::store::store;
 use super::bulk::at_once;
 use super::options::MariaDbOptions;
 use super::shared::{self, Shared, Work};
-use super::{explain, load, schema, transaction, write};
+use super::{load, schema, transaction};
 
 /// Documents in a MariaDB database. Clones share the connections.
 ///

@@ -21,7 +21,7 @@ use super::bulk::at_once;
 use super::error::{answered, ends_transaction, is_violation};
 use super::login::Connector;
 use super::shared::{Lease, Shared, Work};
-use super::{explain, load, schema, write};
+use super::{load, schema};
 
 impl Engine for Connector {
     fn begin(isolation: Isolation) -> Result<&'static str> {

@@ -19,29 +19,23 @@ use crate::failure::{Failure, Phase};
 use crate::outcomes::{self, Outcomes, Told};
 use crate::slots::{Changes, Settled, Slots};
 use crate::work::Undo;
+use crate::write;
 
 use super::body;
 use super::connection::Connection;
 use super::error::{answered, is_of_an_item, is_serialization};
 use super::row;
 use super::statements::Statements;
-use super::write;
 
 /// Begins a savepoint in place of the one before.
 const NEXT_PART: &str = "RELEASE SAVEPOINT strongroom_part; SAVEPOINT strongroom_part";
 
 impl Bulks for Connection {
-    type Statements = Statements;
-
     /// The savepoint of the last statement for many documents is still there.
     const PART: Part = Part {
         begin: NEXT_PART,
         end: Some("RELEASE SAVEPOINT strongroom_part"),
     };
-
-    fn model(statements: &Statements) -> &Model {
-        &statements.model
-    }
 
     async fn send(&mut self, sql: &'static str) -> Result<(), Failure> {
         raw_sql(sql).execute(self).await?;

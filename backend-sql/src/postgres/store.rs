@@ -6,7 +6,7 @@ use crate::store::store;
 use super::bulk::at_once;
 use super::options::PostgresOptions;
 use super::shared::{self, Shared, Work};
-use super::{explain, load, schema, transaction, write};
+use super::{load, schema, transaction};
 
 /// Documents in a PostgreSQL database. Clones share the connections.
 ///

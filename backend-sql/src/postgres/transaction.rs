@@ -17,7 +17,7 @@ use super::connection::Connection;
 use super::error::{answered, is_serialization};
 use super::login::Connector;
 use super::shared::{Lease, Shared, Work};
-use super::{explain, load, schema, write};
+use super::{load, schema};
 
 impl Engine for Connector {
     fn begin(isolation: Isolation) -> Result<&'static str> {
