@@ -10,13 +10,16 @@ use sqlx_core::row::Row as _;
 use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_postgres::Postgres;
 use strongroom_core::error::Error;
+use strongroom_core::store::ScanRequest;
 
+use crate::ask::Ask as _;
 use crate::failure::Failure;
 use crate::pool::{END_WAIT, Server};
-use crate::scan::Scanned;
+use crate::scan::{Pieces, Scanned};
 
 use super::connection::Connection;
 use super::login::Connector;
+use super::row;
 
 /// How often the server is asked whether a transaction is over.
 const ASK_EVERY: Duration = Duration::from_millis(10);
@@ -92,7 +95,19 @@ impl Connector {
 }
 
 impl Scanned for Connector {
-    const SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    /// A scan is one statement, which lasts for as long as its rows are read.
+    const SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+                                    SET LOCAL statement_timeout = 0";
+
+    async fn read(
+        connection: &mut Connection,
+        request: ScanRequest,
+        pieces: &Pieces,
+    ) -> Result<(), Failure> {
+        let statement = strongroom_sql::scan(Connection::dialect(), &request)?;
+        let rows = row::query(&statement).fetch(connection);
+        pieces.of_rows::<Connection>(rows, &request).await
+    }
 
     async fn close(connection: Connection) -> Result<(), Driver> {
         connection.close().await
