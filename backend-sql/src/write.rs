@@ -50,12 +50,14 @@ pub(crate) trait Writes: Send {
         key: &Key,
     ) -> impl Future<Output = Result<Option<(RawDocument, Timestamp)>, Failure>> + Send;
 
-    /// Puts this body, and stamps it if the write says so.
+    /// Puts this body, and stamps it if the write says so. The first attempt is 0: it may be one that
+    /// writes nothing although the version is the expected one.
     fn put(
         &mut self,
         statements: &Self::Statements,
         write: &Write,
         body: &Body,
+        attempt: usize,
     ) -> impl Future<Output = Result<Told, Failure>> + Send;
 
     /// Replaces a document at this version by its patched body, as it is.
@@ -115,14 +117,14 @@ pub(crate) async fn write<C: Writes>(
     C::model(statements).check_key(key)?;
     let intent = Intent::from(&write.action);
     write.expected.check(intent, key)?;
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
         let told = match &write.action {
             Action::Put(put) => {
                 let (put, made) = match write.computed.is_empty() {
                     true => (put.clone(), Made::new()),
                     false => compute_onto(connection, statements, write, put.clone()).await?,
                 };
-                match connection.put(statements, write, &put).await? {
+                match connection.put(statements, write, &put, attempt).await? {
                     Told::Written(receipt) => Told::Written(receipt.with_made(made)),
                     there => there,
                 }

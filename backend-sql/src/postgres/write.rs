@@ -55,6 +55,7 @@ impl Writes for Connection {
         statements: &Statements,
         write: &Write,
         body: &Body,
+        _attempt: usize,
     ) -> Result<Told, Failure> {
         put_once(self, statements, write, body).await
     }
