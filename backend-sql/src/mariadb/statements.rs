@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use strongroom_core::model::{Key, Model};
+use strongroom_core::model::{Key, Kind, Model};
 use strongroom_sql::mariadb::{NOW, StampsAhead, stamped_anew, stamped_over, stamps_of};
 use strongroom_sql::{Dialect, MariaDb};
 
@@ -103,6 +103,9 @@ pub(crate) struct Statements {
     pub(crate) model: Arc<Model>,
     /// Whether one document may take what another has.
     pub(crate) has_unique: bool,
+    /// Whether triggers keep words of text. Where one inserts something, the number is lost that the
+    /// server calls the last that it inserted.
+    pub(crate) has_text: bool,
     /// Longest message that the server takes, in bytes.
     pub(crate) max_packet: usize,
     /// Version, write id, age and body of one document.
@@ -138,6 +141,7 @@ impl Statements {
     pub(crate) fn new(model: Arc<Model>, max_packet: usize) -> Self {
         let t = MariaDb.identifier(model.name().as_str());
         let has_unique = model.fields().any(|field| field.unique);
+        let has_text = model.fields().any(|field| field.kind == Kind::Text);
         let routed = model.is_routed();
         let (names, key, values) = if routed {
             (
@@ -292,6 +296,7 @@ impl Statements {
                 String::new(),
             ),
             has_unique,
+            has_text,
             max_packet,
             stamping,
             model,

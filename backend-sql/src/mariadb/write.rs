@@ -4,7 +4,7 @@
 //! what is there.
 
 use sqlx_mysql::{MySqlConnection, MySqlQueryResult};
-use strongroom_core::error::{Error, Result};
+use strongroom_core::error::Result;
 use strongroom_core::model::{Body, Expected, Key, Model, RawDocument, Scalar, Timestamp, Version};
 use strongroom_core::query::Call;
 use strongroom_core::store::{Effect, Receipt, Stamps, Write};
@@ -183,6 +183,7 @@ fn stamps_same(statements: &Statements, write: &Write) -> bool {
     write.computed.is_empty()
         && write.sets_stamps(&statements.model)
         && statements.ahead().is_some()
+        && !statements.has_text
         && matches!(write.expected, Expected::Exactly(_))
 }
 

@@ -1,11 +1,11 @@
 //! Whatever is written, the index holds the words of the documents that are there.
 
-use strongroom_core::model::{Expected, Key, Model};
+use strongroom_core::model::{Body, Expected, Key, Model};
 use strongroom_core::patch::Patch;
 use strongroom_core::query::{Filter, Words};
 use strongroom_core::store::{
-    BeginOptions, Bulk, BulkItem, BulkRequest, CountRequest, Isolation, MatchingAction,
-    MatchingRequest, Save, SaveRequest, Search, Store, Write,
+    BeginOptions, Bulk, BulkItem, BulkRequest, CountRequest, Isolation, Load, LoadRequest,
+    MatchingAction, MatchingRequest, Save, SaveRequest, Search, Store, Write,
 };
 
 use super::{Texts, model, put, text};
@@ -205,6 +205,28 @@ async fn a_write_that_leaves_a_text_as_it_is_does_not_touch_its_words() {
     let added = [("three".to_owned(), "a".to_owned())];
     assert_eq!(kept.indexed("t").await, added.clone().into());
     assert_eq!(kept.indexed("o.many").await, added.into());
+    kept.done().await;
+}
+
+/// What the server tells of an update is lost where a trigger inserts something.
+#[tokio::test]
+async fn stamps_are_told_as_they_are_stored() {
+    let kept = Texts::of(1, model("texts").created("made").updated("changed")).await;
+    let first = kept.save(put("a", r#""one""#, Expected::Absent)).await;
+    let first = first.unwrap();
+    let made = first.stamps.created.unwrap().as_millis();
+    let body = format!(r#"{{"t":"two","made":{made},"changed":{made}}}"#);
+    let again = Write::put(key("a"), Body::parse(body).unwrap(), first.version.unwrap());
+    let told = kept.save(again).await.unwrap().stamps;
+    let request = LoadRequest::new(kept.model.clone(), vec![key("a")]);
+    let loaded = kept.named.store.load(request).await.unwrap();
+    let body = loaded.first().unwrap().as_ref().unwrap().body.to_object();
+    let body = body.unwrap();
+    for (name, told) in [("made", told.created), ("changed", told.updated)] {
+        let stored = body.get(name).unwrap().as_i64().unwrap();
+        assert_eq!(told.unwrap().as_millis(), stored, "{name}");
+    }
+    kept.check().await;
     kept.done().await;
 }
 
