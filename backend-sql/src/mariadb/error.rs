@@ -69,7 +69,7 @@ pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
             );
             return missing.with_source(error);
         }
-        1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1698 | 1862 => ErrorKind::Unauthorized,
+        1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1698 | 1862 | 3159 => ErrorKind::Unauthorized,
         1046 | 1049 | 1193 => ErrorKind::Config,
         1128 | 1235 | 1305 | 1630 => ErrorKind::Unsupported,
         1021 | 1037 | 1038 | 1040 | 1041 | 1114 | 1129 | 1203 | 1226 | 1290 | 1461 | 1836 => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx_core::Error as Driver;
 use sqlx_core::query::query;
-use sqlx_core::query_scalar::query_scalar;
+use sqlx_core::query_as::query_as;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::row::Row as _;
 use sqlx_core::sql_str::AssertSqlSafe;
@@ -18,28 +18,38 @@ use crate::scan::Scanned;
 use super::connection::Connection;
 use super::login::Connector;
 
+/// A process of the server's. Its number may come again once the server was started again.
+#[derive(Debug)]
+pub(crate) struct Process {
+    id: i32,
+    /// When the server was started, in seconds.
+    since: String,
+}
+
 /// How often the server is asked whether a transaction is over.
 const ASK_EVERY: Duration = Duration::from_millis(10);
 
 impl Server for Connector {
     type Connection = Connection;
-    /// Behind a pooler, whose connections have no process of their own, zero.
-    type Process = i32;
+    /// Behind a pooler connections have no process of their own.
+    type Process = Option<Process>;
 
     async fn open(&self) -> Result<Connection, Failure> {
         self.connect().await
     }
 
-    async fn process(connection: &mut Connection) -> Result<i32, Failure> {
+    async fn process(connection: &mut Connection) -> Result<Option<Process>, Failure> {
         if connection.is_pooled() {
-            return Ok(0);
+            return Ok(None);
         }
-        let process = query_scalar::<Postgres, i32>("SELECT pg_backend_pid()");
-        Ok(process.fetch_one(connection).await?)
+        let own = "SELECT pg_backend_pid(), extract(epoch FROM pg_postmaster_start_time())::text";
+        let own = query_as::<Postgres, (i32, String)>(own);
+        let (id, since) = own.fetch_one(connection).await?;
+        Ok(Some(Process { id, since }))
     }
 
-    async fn end(&self, connection: Connection, process: i32) -> Result<(), Failure> {
-        if connection.is_pooled() {
+    async fn end(&self, connection: Connection, process: Option<Process>) -> Result<(), Failure> {
+        let Some(process) = process else {
             let committing = connection.committing().map(str::to_owned);
             // The pooler rolls back what was not to be committed yet.
             drop(connection);
@@ -47,12 +57,15 @@ impl Server for Connector {
                 Some(number) => self.until_over(&number).await,
                 None => Ok(()),
             };
-        }
+        };
         let mut other = self.connect().await?;
         let wait = i64::try_from(END_WAIT.as_millis()).unwrap_or(i64::MAX);
-        query::<Postgres>("SELECT pg_terminate_backend($1, $2)")
-            .bind(process)
+        let end = "SELECT pg_terminate_backend($1, $2) \
+             WHERE extract(epoch FROM pg_postmaster_start_time())::text = $3";
+        query::<Postgres>(end)
+            .bind(process.id)
             .bind(wait)
+            .bind(process.since)
             .execute(&mut other)
             .await?;
         drop(connection);

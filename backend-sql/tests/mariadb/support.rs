@@ -1,20 +1,23 @@
 //! What the tests on the real server share.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx_core::connection::ConnectOptions;
+use sqlx_core::connection::{ConnectOptions, Connection};
 use sqlx_core::query_scalar::query_scalar;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::sql_str::AssertSqlSafe;
-use sqlx_mysql::{MySql, MySqlConnectOptions, MySqlConnection};
+use sqlx_mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
 use strongroom_core::model::{Body, Expected, Key, Model, Version, WriteId};
 use strongroom_core::store::{
     BulkItem, BulkRequest, EnsureRequest, Load, LoadRequest, SaveRequest, Schema, Store, Write,
 };
 use strongroom_sqlx::{MariaDbLogin, MariaDbOptions, MariaDbStore};
 
-pub(crate) use crate::proxy;
+use crate::own::{OwnServer, Recipe};
+
+pub(crate) use crate::{own, proxy};
 
 /// The options and the store of this server.
 pub type Options = MariaDbOptions;
@@ -24,7 +27,20 @@ pub type Login = MariaDbLogin;
 /// What the server is called.
 pub const ENGINE: &str = "mariadb";
 /// What asks in a URL for TLS that may be left out unnoticed.
-pub const UNSAFE_TLS: &str = "ssl-mode=preferred";
+pub const UNSAFE_TLS: &[&str] = &["ssl-mode=preferred"];
+/// What asks for none, for TLS with whomever, with one that an authority knows, and with that one
+/// by its name.
+pub const TLS: [&str; 4] = [
+    "ssl-mode=disabled",
+    "ssl-mode=required",
+    "ssl-mode=verify_ca",
+    "ssl-mode=verify_identity",
+];
+/// What names the file with the authority.
+pub const TRUSTED: &str = "ssl-ca";
+/// Whether the connection that asks goes with TLS.
+pub const SPEAKS_TLS: &str = "(SELECT variable_value <> '' FROM information_schema.session_status \
+     WHERE variable_name = 'SSL_CIPHER')";
 /// A condition that the server refuses when it looks at a document.
 pub const WRONG: &str = "(SELECT 1 UNION SELECT 2) = 1";
 
@@ -38,6 +54,80 @@ pub fn url() -> String {
          MariaDB database"
     );
     url.unwrap()
+}
+
+/// The signals that a server crashes at, and shuts down at.
+pub const CRASH: &str = "-KILL";
+pub const SHUTDOWN: &str = "-TERM";
+
+/// How a server with this data is made and started.
+pub async fn recipe(data: &Path) -> Recipe {
+    let ask = |what: &'static str| async move {
+        let mut connection = connection().await;
+        let folder = query_scalar::<MySql, String>(what);
+        PathBuf::from(folder.fetch_one(&mut connection).await.unwrap())
+    };
+    let (given, base) = (ask("SELECT @@datadir").await, ask("SELECT @@basedir").await);
+    // A system's own packages lay their programs out otherwise than an archive.
+    let program = |places: [&str; 2]| {
+        let mut places = places.map(|place| base.join(place)).into_iter();
+        let found = places.find(|place| place.exists());
+        found.expect("the server that the tests are given does not run on this machine")
+    };
+    let arguments = |more: &[&str]| {
+        let mut arguments = vec![
+            "--no-defaults".to_owned(),
+            format!("--basedir={}", base.display()),
+            format!("--datadir={}", data.display()),
+            format!("--tmpdir={}", data.parent().unwrap().display()),
+        ];
+        arguments.extend(more.iter().map(|more| (*more).to_owned()));
+        arguments
+    };
+    Recipe {
+        given,
+        libraries: Some(base.join("libs")),
+        make: (
+            program(["scripts/mariadb-install-db", "bin/mariadb-install-db"]),
+            arguments(&["--auth-root-authentication-method=normal"]),
+        ),
+        serve: (
+            program(["bin/mariadbd", "sbin/mariadbd"]),
+            arguments(&[
+                "--bind-address=127.0.0.1",
+                "--socket=own.sock",
+                "--pid-file=own.pid",
+            ]),
+        ),
+    }
+}
+
+/// The URL of a server of a test's own.
+pub fn own_url(host: &str, port: u16) -> String {
+    format!("mariadb://root@{host}:{port}/test")
+}
+
+/// Asks whether a server answers.
+pub async fn reach(url: &str) -> Result<(), sqlx_core::Error> {
+    let options: MySqlConnectOptions = url.parse().unwrap();
+    options.connect().await?.close().await
+}
+
+/// What has a server do without TLS, and what has it use this certificate and key.
+pub fn without_tls() -> Vec<String> {
+    vec!["ssl=0".to_owned()]
+}
+
+pub fn with_tls(certificate: &Path, key: &Path) -> Vec<String> {
+    vec![
+        format!("ssl-cert={}", certificate.display()),
+        format!("ssl-key={}", key.display()),
+    ]
+}
+
+/// Has a server refuse whoever comes without TLS.
+pub fn insist_on_tls(_server: &OwnServer) -> Vec<String> {
+    vec!["require-secure-transport=ON".to_owned()]
 }
 
 /// How the tests speak to the server.
@@ -141,7 +231,7 @@ impl Named {
     /// How many connections of the store are in a transaction without a statement under way.
     /// What the server tells of transactions may be a tenth of a second old.
     pub async fn idle_in_transaction(&self) -> i64 {
-        let deadline = Instant::now() + Duration::from_millis(500);
+        let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let idle = self.ask(IN_TRANSACTION).await;
             if idle == 0 || Instant::now() > deadline {
@@ -169,7 +259,15 @@ impl Named {
             .unwrap();
         for process in &all {
             let kill = AssertSqlSafe(format!("KILL {process}"));
-            raw_sql(kill).execute(&mut connection).await.unwrap();
+            let killed = raw_sql(kill).execute(&mut connection).await;
+            // One that asked something aside may be gone by itself.
+            let gone = |error: &sqlx_core::Error| {
+                let answer = error.as_database_error();
+                answer.is_some_and(|e| e.downcast_ref::<MySqlDatabaseError>().number() == 1094)
+            };
+            if let Err(error) = killed {
+                assert!(gone(&error), "{error}");
+            }
         }
         while self.ask(CONNECTIONS).await > 0 {}
         i64::try_from(all.len()).unwrap()

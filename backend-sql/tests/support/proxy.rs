@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 pub enum Cut {
     /// Before the server hears of what is sent.
     Before,
+    /// After the server heard of it, before it answers.
+    Between,
     /// After the server's answer, before the client hears of that.
     After,
 }
@@ -107,12 +109,11 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, armed: Armed) {
             read = client.read(&mut asked) => {
                 let Ok(bytes @ 1..) = read else { return };
                 let message = asked.get(..bytes).unwrap();
-                match cut_here(&armed, message) {
-                    Some(Cut::Before) => return,
-                    Some(Cut::After) => last = true,
-                    None => {}
-                }
+                let cut = cut_here(&armed, message);
+                if cut == Some(Cut::Before) { return }
                 if server.write_all(message).await.is_err() { return }
+                if cut == Some(Cut::Between) { return }
+                last |= cut == Some(Cut::After);
             }
             read = server.read(&mut answered) => {
                 let Ok(bytes @ 1..) = read else { return };
