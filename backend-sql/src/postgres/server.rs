@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::pool::{END_WAIT, Server};
 use crate::scan::Scanned;
 
-use super::connection::Connection;
+use super::connection::{CRASHED, Connection, Number};
 use super::login::Connector;
 
 /// A process of the server's. Its number may come again once the server was started again.
@@ -50,7 +50,7 @@ impl Server for Connector {
 
     async fn end(&self, connection: Connection, process: Option<Process>) -> Result<(), Failure> {
         let Some(process) = process else {
-            let committing = connection.committing().map(str::to_owned);
+            let committing = connection.committing().cloned();
             // The pooler rolls back what was not to be committed yet.
             drop(connection);
             return match committing {
@@ -73,31 +73,51 @@ impl Server for Connector {
     }
 }
 
+/// What is known of a transaction after the end of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    UnderWay,
+    Committed,
+    Undone,
+    Untold,
+}
+
 impl Connector {
     /// What became of the transaction of this number: `None` if the server does not tell.
-    pub(crate) async fn committed(&self, number: &str) -> Result<Option<bool>, Failure> {
-        Ok(match self.status(number).await?.as_deref() {
-            Some("committed") => Some(true),
-            Some("aborted") => Some(false),
-            _ => None,
+    pub(crate) async fn committed(&self, number: &Number) -> Result<Option<bool>, Failure> {
+        Ok(match self.fate(number).await? {
+            Fate::Committed => Some(true),
+            Fate::Undone => Some(false),
+            Fate::UnderWay | Fate::Untold => None,
         })
     }
 
-    async fn status(&self, number: &str) -> Result<Option<String>, Failure> {
-        let number: u64 = number
+    /// What became of the transaction of this number. Numbers that a crash
+    /// kept from the disk are given again. So after one, a commit under the number may be that of
+    /// another transaction; all else says that this one was undone.
+    async fn fate(&self, number: &Number) -> Result<Fate, Failure> {
+        let id: u64 = number
+            .id
             .parse()
             .map_err(|_| Error::internal("the number of a transaction is none"))?;
         let mut connection = self.connect().await?;
         // One message, which any process that a pooler lends can answer.
-        let asked = format!("SELECT pg_xact_status('{number}'::xid8)");
-        let status = raw_sql(AssertSqlSafe(asked)).fetch_one(&mut connection);
-        let status = status.await?.try_get(0)?;
+        let asked = format!("SELECT pg_xact_status('{id}'::xid8), {CRASHED}");
+        let asked = raw_sql(AssertSqlSafe(asked));
+        let told = asked.fetch_one(&mut connection).await?;
+        let status: Option<String> = told.try_get(0)?;
+        let crashed: String = told.try_get(1)?;
         connection.close().await?;
-        Ok(status)
+        Ok(match (status.as_deref(), crashed == number.crashed) {
+            (Some("in progress"), true) => Fate::UnderWay,
+            (Some("committed"), true) => Fate::Committed,
+            (Some("in progress"), false) | (Some("aborted"), _) => Fate::Undone,
+            _ => Fate::Untold,
+        })
     }
 
-    async fn until_over(&self, number: &str) -> Result<(), Failure> {
-        while self.status(number).await?.as_deref() == Some("in progress") {
+    async fn until_over(&self, number: &Number) -> Result<(), Failure> {
+        while self.fate(number).await? == Fate::UnderWay {
             tokio::time::sleep(ASK_EVERY).await;
         }
         Ok(())

@@ -28,7 +28,7 @@ use crate::work::Around;
 use crate::{aggregate, group, matching, search};
 
 use super::bulk::at_once;
-use super::connection::Connection;
+use super::connection::{Connection, Number};
 use super::error::{answered, is_serialization};
 use super::login::Connector;
 use super::shared::{Lease, Shared, Work};
@@ -113,7 +113,7 @@ impl Engine for Connector {
 
 /// What became of the transaction of this number, whose commit was sent on this connection and
 /// not answered: `None` if the server does not tell.
-async fn committed(lease: Lease, number: &str) -> Option<bool> {
+async fn committed(lease: Lease, number: &Number) -> Option<bool> {
     let server = lease.end().await?;
     let told = tokio::time::timeout(2 * END_WAIT, server.committed(number)).await;
     told.ok()?.ok()?

@@ -1,8 +1,11 @@
 //! The store on a real MariaDB.
 
 #![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "tests end by panicking; outside of a test function the lint does not know one"
+    reason = "tests end by panicking; outside of a test function the lints do not know one"
 )]
 
 #[path = "../cases/bulks.rs"]

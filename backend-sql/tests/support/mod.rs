@@ -40,6 +40,11 @@ pub type Options = PostgresOptions;
 pub type SqlStore = PostgresStore;
 pub type Login = PostgresLogin;
 
+/// How long something may take on a busy machine that is known to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait before the server is asked again.
+const POLL: Duration = Duration::from_millis(5);
+
 /// What the server is called.
 pub const ENGINE: &str = "postgresql";
 /// What asks in a URL for TLS that may be left out unnoticed.
@@ -189,7 +194,7 @@ impl Named {
         let options = PostgresOptions::from_url(&format!("{url}{sign}application_name={name}"))
             .unwrap()
             .connections(connections)
-            .wait(Duration::from_secs(5));
+            .wait(PATIENCE);
         let store = PostgresStore::connect(options).await.unwrap();
         let model = Model::builder(name.as_str()).build().unwrap();
         let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
@@ -254,9 +259,10 @@ impl Named {
 
     /// Waits until a statement of the store waits for a lock.
     pub async fn until_someone_waits(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + PATIENCE;
         while self.ask(WAITING).await == 0 {
             assert!(Instant::now() < deadline, "no statement waits");
+            tokio::time::sleep(POLL).await;
         }
     }
 
@@ -285,7 +291,7 @@ const WAITING: &str = "SELECT count(*) FROM pg_stat_activity \
 
 const IN_TRANSACTION: &str = "SELECT count(*) FROM pg_stat_activity \
      WHERE application_name = $1 AND state LIKE 'idle in transaction%'";
-const END_ALL: &str = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity \
+const END_ALL: &str = "SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity \
      WHERE application_name = $1";
 const DEADLOCKS: &str = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database() \
      AND $1 <> ''";
