@@ -12,7 +12,7 @@ use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use strongroom_core::error::{Error, ErrorKind, Result};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, untrusted};
 
 use super::error::answered;
 
@@ -143,7 +143,7 @@ impl Connector {
         if self.tls_by_host {
             connect = tls_by_host(connect);
         }
-        let mut connection = connect.connect().await?;
+        let mut connection = connect.connect().await.map_err(untrusted)?;
         match raw_sql(AssertSqlSafe(self.session.clone()))
             .execute(&mut connection)
             .await

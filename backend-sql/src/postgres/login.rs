@@ -1,16 +1,15 @@
 //! How connections are opened, by the options or by a function of the user's.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::{fmt, io};
 
 use futures_util::future::BoxFuture;
-use sqlx_core::Error as Driver;
 use sqlx_core::connection::ConnectOptions;
 use sqlx_postgres::{PgConnectOptions, PgSslMode};
 use strongroom_core::error::Result;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, untrusted};
 
 use super::connection::Connection;
 
@@ -142,16 +141,6 @@ impl Connector {
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connector").finish_non_exhaustive()
-    }
-}
-
-/// A server whose certificate is refused comes as one that sends what makes no sense.
-fn untrusted(error: Driver) -> Driver {
-    match error {
-        Driver::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Driver::Tls(error.into())
-        }
-        other => other,
     }
 }
 

@@ -97,7 +97,6 @@ async fn modes_do_what_they_say() {
     let refused = Err(ErrorKind::Config);
 
     // No mode that asks for TLS goes without.
-    server.set(&support::without_tls());
     server.start_by(&url(&server, ADDRESS, none)).await;
     assert_eq!(connect(&server, NAME, none, None).await, Ok(false));
     for (mode, trusted) in [(any, None), (known, ours_file), (named, ours_file)] {

@@ -88,6 +88,8 @@ pub async fn recipe(data: &Path) -> Recipe {
             format!("--basedir={}", base.display()),
             format!("--datadir={}", data.display()),
             format!("--tmpdir={}", data.parent().unwrap().display()),
+            "--innodb-log-file-size=16M".to_owned(),
+            "--innodb-buffer-pool-size=32M".to_owned(),
         ];
         arguments.extend(more.iter().map(|more| (*more).to_owned()));
         arguments

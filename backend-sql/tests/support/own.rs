@@ -48,14 +48,14 @@ pub struct OwnServer {
 }
 
 impl OwnServer {
-    /// Makes a server that was never started.
+    /// Makes a server without TLS that was never started.
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let recipe = support::recipe(&folder.path().join("data")).await;
         let owner = std::fs::metadata(&recipe.given).unwrap_or_else(|error| {
             panic!("the server that the tests are given does not run on this machine: {error}")
         });
-        let server = Self {
+        let mut server = Self {
             folder,
             recipe,
             user: (owner.uid(), owner.gid()),
@@ -66,6 +66,8 @@ impl OwnServer {
         server.give_away(server.folder.path());
         let made = server.program(&server.recipe.make).output().unwrap();
         assert!(made.status.success(), "{made:?}");
+        // One that may use it makes itself a key at every start, which takes it long.
+        server.set(&support::without_tls());
         server
     }
 
