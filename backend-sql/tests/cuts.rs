@@ -146,5 +146,5 @@ async fn what_cut_writes_came_to_is_told_truly_behind_a_pooler() {
     let proxy = Proxy::start(&Pooler::start(&named.url()).await).await;
     let options = PostgresOptions::from_url(&proxy.url()).unwrap();
     // Every write begins a transaction, asks for its number and commits it.
-    cuts::all_are_told(named, &proxy, options.transaction_pooler(), [5, 9]).await;
+    cuts::all_are_told(named, &proxy, options.transaction_pooler(), [7, 12]).await;
 }

@@ -22,12 +22,13 @@ use sqlx_postgres::{PgConnectOptions, PgConnection, Postgres};
 use strongroom_core::error::ErrorKind;
 use strongroom_core::model::{Body, Expected, Key, Model};
 use strongroom_core::store::{
-    BeginOptions, EnsureRequest, Load, LoadRequest, Save, SaveRequest, Schema, Store, Write,
+    BeginOptions, EnsureRequest, Load, LoadRequest, SaveRequest, Schema, Store, Transaction, Write,
 };
 use strongroom_sqlx::{PostgresLogin, PostgresOptions, PostgresStore};
 use tokio::sync::RwLock;
 
 use support::own::{OwnServer, Stop};
+use support::proxy::{At, Cut, Proxy};
 
 /// Has the server take its time with each commit that made a document.
 const SLOW: &str = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
@@ -50,19 +51,11 @@ async fn committing(connection: &mut PgConnection) -> i64 {
     }
 }
 
-/// A transaction is lost in a crash, and its number with it. The server gives that to another one,
-/// which it commits: nobody takes that for the first.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_commit_of_another_under_the_same_number_proves_nothing() {
-    let mut server = OwnServer::new().await;
-    // Nothing gets to the disk until something is committed.
-    server.set(&["wal_writer_delay=10s", "autovacuum=off"].map(str::to_owned));
-    server.start().await;
-    let url = server.url("127.0.0.1");
-    // Connections are opened as long as nobody writes to it.
+/// A store that opens connections only while nobody writes to the gate.
+async fn gated(url: &str) -> (PostgresStore, Arc<RwLock<()>>, Arc<Model>) {
     let gate = Arc::new(RwLock::new(()));
     let asked = gate.clone();
-    let options = PostgresOptions::from_url(&url).unwrap().connections(1);
+    let options = PostgresOptions::from_url(url).unwrap().connections(1);
     let options = options.log_in(move || {
         let asked = asked.clone();
         async move {
@@ -74,17 +67,75 @@ async fn the_commit_of_another_under_the_same_number_proves_nothing() {
     let model = Model::builder("docs").build().unwrap();
     let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
     assert!(ensured.unwrap().created);
+    (store, gate, model)
+}
+
+/// Begins a transaction and creates a document in it.
+async fn begin(store: &PostgresStore, model: &Arc<Model>, key: &Key) -> Arc<dyn Transaction> {
+    let transact = store.transact().unwrap();
+    let transaction = transact.begin(BeginOptions::new()).await.unwrap();
+    let write = Write::put(key.clone(), Body::from_trusted("{}"), Expected::Absent);
+    let saved = transaction.save(SaveRequest::new(model.clone(), write));
+    saved.await.unwrap();
+    transaction
+}
+
+/// Commits a transaction that does nothing else, and tells its number.
+async fn next_number(connection: &mut PgConnection) -> i64 {
+    let next = query_scalar::<Postgres, i64>("SELECT pg_current_xact_id()::text::bigint");
+    next.fetch_one(connection).await.unwrap()
+}
+
+/// The answer of a commit is lost, and the server crashes before it is asked what became of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_before_a_crash_is_told() {
+    let mut server = OwnServer::new().await;
+    server.start().await;
+    let url = server.url("127.0.0.1");
     let beside: PgConnectOptions = url.parse().unwrap();
+    let proxy = Proxy::start(&url).await;
+    let (store, gate, model) = gated(&proxy.url()).await;
+    let key = Key::new("a").unwrap();
+    let transaction = begin(&store, &model, &key).await;
+    proxy.cut(Cut::After, At::Commit);
+    let closed = gate.write().await;
+    let commit = tokio::spawn(async move { transaction.commit().await });
+    let mut connection = beside.connect().await.unwrap();
+    let there = || query_scalar::<Postgres, i64>("SELECT count(*) FROM docs");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while there().fetch_one(&mut connection).await.unwrap() == 0 {
+        assert!(Instant::now() < deadline, "nothing was committed");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.stop(Stop::Crash).await;
+    server.start().await;
+    connection = beside.connect().await.unwrap();
+    for _ in 0..3 {
+        next_number(&mut connection).await;
+    }
+    drop(closed);
+    commit.await.unwrap().unwrap();
+    connection.close().await.unwrap();
+    store.close().await.unwrap();
+}
+
+/// A transaction is lost in a crash, and its number with it. The server gives that to another one,
+/// which it commits: nobody takes that for the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commit_of_another_under_the_same_number_proves_nothing() {
+    let mut server = OwnServer::new().await;
+    // Nothing gets to the disk until something is committed.
+    server.set(&["wal_writer_delay=10s", "autovacuum=off"].map(str::to_owned));
+    server.start().await;
+    let url = server.url("127.0.0.1");
+    let beside: PgConnectOptions = url.parse().unwrap();
+    let (store, gate, model) = gated(&url).await;
     let mut connection = beside.connect().await.unwrap();
     raw_sql(SLOW).execute(&mut connection).await.unwrap();
     let mut given_anew = 0;
     for round in 0..10 {
-        let transact = store.transact().unwrap();
-        let transaction = transact.begin(BeginOptions::new()).await.unwrap();
         let key = Key::new(format!("id{round}")).unwrap();
-        let write = Write::put(key.clone(), Body::from_trusted("{}"), Expected::Absent);
-        let saved = transaction.save(SaveRequest::new(model.clone(), write));
-        saved.await.unwrap();
+        let transaction = begin(&store, &model, &key).await;
         let commit = tokio::spawn(async move { transaction.commit().await });
         let number = committing(&mut connection).await;
         let closed = gate.write().await;
@@ -93,8 +144,7 @@ async fn the_commit_of_another_under_the_same_number_proves_nothing() {
         connection = beside.connect().await.unwrap();
         let mut later = Vec::new();
         while later.last().is_none_or(|last| *last < number) {
-            let next = query_scalar::<Postgres, i64>("SELECT pg_current_xact_id()::text::bigint");
-            later.push(next.fetch_one(&mut connection).await.unwrap());
+            later.push(next_number(&mut connection).await);
         }
         drop(closed);
         let told = commit.await.unwrap().unwrap_err();

@@ -92,9 +92,9 @@ impl Connector {
         })
     }
 
-    /// What became of the transaction of this number. Numbers that a crash
-    /// kept from the disk are given again. So after one, a commit under the number may be that of
-    /// another transaction; all else says that this one was undone.
+    /// What became of the transaction of this number. Numbers that a crash kept from the disk are
+    /// given again. So after one, a commit under the number may be that of another transaction; all
+    /// else says that this one was undone.
     async fn fate(&self, number: &Number) -> Result<Fate, Failure> {
         let id: u64 = number
             .id
@@ -107,13 +107,17 @@ impl Connector {
         let told = asked.fetch_one(&mut connection).await?;
         let status: Option<String> = told.try_get(0)?;
         let crashed: String = told.try_get(1)?;
-        connection.close().await?;
-        Ok(match (status.as_deref(), crashed == number.crashed) {
+        let fate = match (status.as_deref(), crashed == number.crashed) {
             (Some("in progress"), true) => Fate::UnderWay,
             (Some("committed"), true) => Fate::Committed,
+            (Some("committed"), false) if first_since(&mut connection).await? > Some(id) => {
+                Fate::Committed
+            }
             (Some("in progress"), false) | (Some("aborted"), _) => Fate::Undone,
             _ => Fate::Untold,
-        })
+        };
+        connection.close().await?;
+        Ok(fate)
     }
 
     async fn until_over(&self, number: &Number) -> Result<(), Failure> {
@@ -122,6 +126,23 @@ impl Connector {
         }
         Ok(())
     }
+}
+
+/// The first number that was given since the server started, for as long as it tells: what it
+/// wrote down when it did is told from what it wrote down later by where in its log that stands.
+async fn first_since(connection: &mut Connection) -> Result<Option<u64>, Failure> {
+    let asked = "SELECT split_part(next_xid, ':', 1), split_part(next_xid, ':', 2) \
+         FROM pg_control_checkpoint() \
+         WHERE checkpoint_lsn = redo_lsn AND current_setting('wal_level') <> 'minimal'";
+    let Some(told) = raw_sql(asked).fetch_optional(connection).await? else {
+        return Ok(None);
+    };
+    let part = |at: usize| {
+        let part: String = told.try_get(at)?;
+        let number = part.parse::<u32>();
+        number.map_err(|_| Failure::from(Error::internal("the number of a transaction is none")))
+    };
+    Ok(Some(u64::from(part(0)?) << 32 | u64::from(part(1)?)))
 }
 
 impl Scanned for Connector {
