@@ -1,15 +1,19 @@
-//! Scans outside of transactions: pages behind one another, over one state of the data.
+//! Scans outside of transactions, over one state of the data.
 
 use std::fmt;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::{Either, select};
+use futures_util::stream::{Stream, TryStreamExt as _};
 use sqlx_core::Error as Driver;
 use strongroom_core::error::{Error, ErrorKind, Operation, Result};
-use strongroom_core::model::RawDocument;
-use strongroom_core::store::{FindRequest, Page, Scan, ScanRequest};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use strongroom_core::model::{CollectionName, RawDocument};
+use strongroom_core::store::{Scan, ScanRequest};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
 
 use crate::ask::Ask;
 use crate::failure::{Failure, Phase, map};
@@ -23,24 +27,56 @@ pub(crate) trait Scanned: Engine<Connection: Ask> {
     /// The statements that begin to read one state of the data.
     const SNAPSHOT: &'static str;
 
+    /// Hands all that a scan finds over, until nobody wants more of it.
+    fn read(
+        connection: &mut Self::Connection,
+        request: ScanRequest,
+        pieces: &Pieces,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
     /// Ends a connection.
     fn close(connection: Self::Connection) -> impl Future<Output = Result<(), Driver>> + Send;
 }
 
-/// A scan outside of transactions. It has a connection of its own, so that it keeps none from
-/// other calls; dropping it closes that connection.
+/// How many finished pieces wait to be fetched.
+const PIECES_AHEAD: usize = 1;
+
+/// A scan outside of transactions. A task reads its pieces ahead, on a connection of its own, so
+/// that the scan keeps none from other calls and the server works while the caller does. Whoever
+/// lets go of the scan ends the task, which closes that connection.
 pub(crate) struct StoreScan<S: Scanned> {
     links: Arc<Links<S>>,
-    connection: Option<S::Connection>,
-    request: FindRequest,
-    place: Place,
+    collection: CollectionName,
+    state: State,
     _permit: OwnedSemaphorePermit,
+}
+
+enum State {
+    Open(Running),
+    /// All was handed out.
+    Done,
+    /// Closed, failed, or its call was dropped.
+    Closed,
+}
+
+struct Running {
+    first: Option<Vec<RawDocument>>,
+    /// At the end of the scan there comes an empty piece.
+    pieces: mpsc::Receiver<Result<Vec<RawDocument>>>,
+    /// Reads, and closes the connection when nobody receives any more.
+    task: JoinHandle<Result<(), Driver>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl<S: Scanned> fmt::Debug for StoreScan<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoreScan")
-            .field("collection", self.request.model.name())
+            .field("collection", &self.collection)
             .finish_non_exhaustive()
     }
 }
@@ -58,29 +94,114 @@ impl<S: Scanned> StoreScan<S> {
             .clone()
             .try_acquire_owned()
             .map_err(|_| Error::new(ErrorKind::Contended, "too many scans are open"))?;
-        let request = pages::first_page(request);
+        let collection = request.model.name().clone();
         let opened = links.open().await;
         let mut connection = opened.map_err(|f| f.told(Phase::Read, None))?;
         let begun = S::send_begin(&mut connection, S::SNAPSHOT).await;
         begun.map_err(|e| map(e, Phase::Read, Some(&request.model)))?;
-        let page = search::find(&mut connection, &request).await;
-        let page = page.map_err(|f| f.told(Phase::Read, Some(&request.model)))?;
+        let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
+        let task = tokio::spawn(read::<S>(connection, request, Pieces(sender)));
+        let mut running = Running {
+            first: None,
+            pieces: receiver,
+            task,
+        };
+        running.first = Some(running.piece().await?);
         Ok(Self {
             links: links.clone(),
-            connection: Some(connection),
-            request,
-            place: Place::Read(page),
+            collection,
+            state: State::Open(running),
             _permit: permit,
         })
     }
+}
 
-    async fn page(&mut self) -> Result<Page, Failure> {
-        self.links.check_open()?;
-        let Some(connection) = &mut self.connection else {
-            return Err(pages::cancelled().into());
-        };
-        search::find(connection, &self.request).await
+impl Running {
+    async fn piece(&mut self) -> Result<Vec<RawDocument>> {
+        match self.first.take() {
+            Some(piece) => Ok(piece),
+            None => {
+                let piece = self.pieces.recv().await;
+                piece.unwrap_or_else(|| Err(Error::internal("a scan was given up half-way")))
+            }
+        }
     }
+}
+
+/// Where the pieces of a scan go.
+pub(crate) struct Pieces(mpsc::Sender<Result<Vec<RawDocument>>>);
+
+impl Pieces {
+    /// Hands a piece over when there is room for it; `false` if nobody wants it.
+    async fn hand_over(&self, piece: Result<Vec<RawDocument>>) -> bool {
+        self.0.send(piece).await.is_ok()
+    }
+
+    /// Hands over pages behind one another.
+    pub(crate) async fn of_pages<C: Ask>(
+        &self,
+        connection: &mut C,
+        request: ScanRequest,
+    ) -> Result<(), Failure> {
+        let mut request = pages::first_page(request);
+        loop {
+            let mut page = search::find(connection, &request).await?;
+            let place = Place::behind(&mut page);
+            if !page.documents.is_empty() && !self.hand_over(Ok(page.documents)).await {
+                return Ok(());
+            }
+            let Place::Behind(start) = place else {
+                return Ok(());
+            };
+            request.start = start;
+        }
+    }
+
+    /// Hands over the rows of one statement.
+    pub(crate) async fn of_rows<C: Ask>(
+        &self,
+        rows: impl Stream<Item = Result<C::Row, Driver>>,
+        request: &ScanRequest,
+    ) -> Result<(), Failure> {
+        let mut rows = pin!(rows.try_chunks(request.batch));
+        while let Some(rows) = rows.try_next().await.map_err(|e| e.1)? {
+            let documents = rows.iter().map(|row| {
+                let (key, next) = C::key(row, request.model.is_routed())?;
+                search::document::<C>(row, next, key, &request.source)
+            });
+            if !self
+                .hand_over(Ok(documents.collect::<Result<_, _>>()?))
+                .await
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a scan until its end, or until nobody wants it.
+async fn read<S: Scanned>(
+    mut connection: S::Connection,
+    request: ScanRequest,
+    pieces: Pieces,
+) -> Result<(), Driver> {
+    let model = request.model.clone();
+    let told = {
+        let reading = pin!(S::read(&mut connection, request, &pieces));
+        match select(reading, pin!(pieces.0.closed())).await {
+            Either::Left((told, _)) => told,
+            // A statement is under way: the server finds nobody who hears its answer.
+            Either::Right(_) => return Ok(()),
+        }
+    };
+    if let Err(failure) = told {
+        let error = failure.told(Phase::Read, Some(&model));
+        pieces.hand_over(Err(error)).await;
+        return Ok(());
+    }
+    pieces.hand_over(Ok(Vec::new())).await;
+    S::close(connection).await
 }
 
 #[async_trait]
@@ -88,38 +209,42 @@ impl<S: Scanned> StoreScan<S> {
 impl<S: Scanned> Scan for StoreScan<S> {
     async fn next(&mut self) -> Result<Vec<RawDocument>> {
         // The state comes back only with an answer, so a dropped future leaves the scan closed.
-        let page = match std::mem::replace(&mut self.place, Place::Closed) {
-            Place::Read(page) => Ok(page),
-            Place::Behind(start) => {
-                self.request.start = start;
-                self.page().await
-            }
-            Place::Done => {
-                self.place = Place::Done;
+        let mut running = match std::mem::replace(&mut self.state, State::Closed) {
+            State::Open(running) => running,
+            State::Done => {
+                self.state = State::Done;
                 return Ok(Vec::new());
             }
-            Place::Closed => Err(pages::cancelled().into()),
+            State::Closed => return Err(self.about(pages::cancelled())),
         };
-        let mut page = page.map_err(|failure| {
-            self.connection = None;
-            failure
-                .told(Phase::Read, Some(&self.request.model))
-                .with_operation(Operation::ScanNext)
-                .with_collection(self.request.model.name().clone())
-        })?;
-        self.place = Place::behind(&mut page);
-        if matches!(self.place, Place::Done) {
-            self.connection = None;
-        }
-        Ok(page.documents)
+        self.links.check_open().map_err(|e| self.about(e))?;
+        let piece = running.piece().await.map_err(|e| self.about(e))?;
+        self.state = match piece.is_empty() {
+            true => State::Done,
+            false => State::Open(running),
+        };
+        Ok(piece)
     }
 
     async fn close(&mut self) -> Result<()> {
-        self.place = Place::Closed;
-        if let Some(connection) = self.connection.take() {
-            let closed = S::close(connection).await;
-            closed.map_err(|e| map(e, Phase::Read, None).with_operation(Operation::ScanClose))?;
+        let State::Open(mut running) = std::mem::replace(&mut self.state, State::Closed) else {
+            return Ok(());
+        };
+        running.pieces.close();
+        // What was read ahead is let go, so that the task does not wait for room.
+        while running.pieces.recv().await.is_some() {}
+        match (&mut running.task).await {
+            Ok(closed) => {
+                closed.map_err(|e| map(e, Phase::Read, None).with_operation(Operation::ScanClose))
+            }
+            Err(_) => Ok(()),
         }
-        Ok(())
+    }
+}
+
+impl<S: Scanned> StoreScan<S> {
+    fn about(&self, error: Error) -> Error {
+        let error = error.with_operation(Operation::ScanNext);
+        error.with_collection(self.collection.clone())
     }
 }

@@ -2,7 +2,7 @@
 
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{Key, RawDocument, Scalar};
-use strongroom_core::query::{Position, SortTarget};
+use strongroom_core::query::{Position, SortTarget, SourceFilter};
 use strongroom_core::store::{CountRequest, FindRequest, Page, Total, TotalCount};
 
 use crate::ask::{Ask, DOCUMENT};
@@ -28,11 +28,7 @@ pub(crate) async fn find<C: Ask>(
         if at + 1 == taken {
             last = Some(position::<C>(found, next + DOCUMENT, request, key.clone())?);
         }
-        let mut document = C::document(found, next, key)?;
-        if !request.source.is_all() {
-            document.body = request.source.apply(&document.body)?;
-        }
-        documents.push(document);
+        documents.push(document::<C>(found, next, key, &request.source)?);
     }
     if request.start.is_backward() {
         // The rows came from the place backwards.
@@ -40,6 +36,20 @@ pub(crate) async fn find<C: Ask>(
         std::mem::swap(&mut first, &mut last);
     }
     Ok(Page::new(documents, total).with_cursors(request, first, last, more))
+}
+
+/// The document in a row, with the source filter applied.
+pub(crate) fn document<C: Ask>(
+    found: &C::Row,
+    first: usize,
+    key: Key,
+    source: &SourceFilter,
+) -> Result<RawDocument, Failure> {
+    let mut document = C::document(found, first, key)?;
+    if !source.is_all() {
+        document.body = source.apply(&document.body)?;
+    }
+    Ok(document)
 }
 
 /// Whether the answer takes several statements, which have to see one state of the data.

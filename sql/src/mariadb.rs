@@ -38,7 +38,7 @@ pub use body::{load_body, store_body};
 pub use calls::evaluate;
 pub use functions::PREPARE;
 pub use number::{INFINITE, number_key, number_of_key};
-pub use stamps::{NOW, stamped_anew, stamped_if_anew, stamped_over, stamps_of};
+pub use stamps::{NOW, StampsAhead, stamped_anew, stamped_over, stamps_of};
 
 /// Most values of one statement, by the protocol.
 const MAX_PARAMS: usize = 65_535;

@@ -12,10 +12,11 @@ use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_mysql::{MySql, MySqlConnection};
 use strongroom_core::error::{Error, ErrorKind};
 use strongroom_core::model::WriteId;
+use strongroom_core::store::ScanRequest;
 
 use crate::failure::Failure;
 use crate::pool::{END_WAIT, Server};
-use crate::scan::Scanned;
+use crate::scan::{Pieces, Scanned};
 
 use super::error::answered;
 use super::login::Connector;
@@ -114,6 +115,15 @@ impl Connector {
 
 impl Scanned for Connector {
     const SNAPSHOT: &'static str = SNAPSHOT;
+
+    /// By pages: the server gives up a statement whose rows nobody reads for a minute.
+    async fn read(
+        connection: &mut MySqlConnection,
+        request: ScanRequest,
+        pieces: &Pieces,
+    ) -> Result<(), Failure> {
+        pieces.of_pages(connection, request).await
+    }
 
     async fn close(connection: MySqlConnection) -> Result<(), Driver> {
         connection.close().await

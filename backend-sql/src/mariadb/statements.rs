@@ -7,7 +7,7 @@
 use std::sync::{Arc, OnceLock};
 
 use strongroom_core::model::{Key, Model};
-use strongroom_sql::mariadb::{NOW, stamped_anew, stamped_if_anew, stamped_over, stamps_of};
+use strongroom_sql::mariadb::{NOW, StampsAhead, stamped_anew, stamped_over, stamps_of};
 use strongroom_sql::{Dialect, MariaDb};
 
 use super::row::{self, Query};
@@ -79,9 +79,21 @@ pub(crate) struct Stamping {
     pub(crate) replace_exactly: Arc<str>,
     /// As `replace_exactly`.
     pub(crate) replace_present: Arc<str>,
-    /// As the statement that does not stamp, with 1 or 0 behind the body, which tells whether the
-    /// document is to be created. Rows: key, version, token, stamps. Not for every model.
-    pub(crate) write_many: Option<Sized>,
+    /// Not for every model.
+    pub(crate) ahead: Option<Ahead>,
+}
+
+/// The statements that stamp bodies at places that are known.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    pub(crate) stamps: StampsAhead,
+    /// As the statement that does not stamp, with the place behind the body. Rows: key, version,
+    /// token, stamps.
+    pub(crate) write_many: Sized,
+    /// As `replace_exactly` of those that do not stamp, with the time of creation behind all, which
+    /// the document has to have already. The time of the change is the number that the server calls
+    /// the last that it inserted.
+    pub(crate) replace_same: Arc<str>,
 }
 
 /// The statements of one collection. Values are bound in the order of the text: where it writes
@@ -188,8 +200,9 @@ impl Statements {
                 .into()
             };
             let anew = stamped_anew(&model, "?");
-            let write_many = stamped_if_anew(&model, "?", "?").map(|body| {
-                let each = format!("(?, ?, {NOW}, ?, {body}, {places})");
+            let ahead = StampsAhead::new(&model).map(|stamps| {
+                let each = format!("(?, ?, {NOW}, ?, {}, {places})", stamps.anew());
+                let over = stamps.over("VALUES(body)", &format!("{t}.body"));
                 let behind = format!(
                     " ON DUPLICATE KEY UPDATE tok = IF({is_taken}, VALUES(tok), {t}.tok), \
                      body = IF({t}.tok = VALUES(tok), {over}, {t}.body), {}, \
@@ -198,7 +211,17 @@ impl Statements {
                      RETURNING {names}, version, tok, {told}",
                     if_taken("write_id"),
                 );
-                Sized::new(MOST, insert_many.clone(), each, ", ", behind)
+                let same = stamps.is_created("d.body", "?");
+                Ahead {
+                    write_many: Sized::new(MOST, insert_many.clone(), each, ", ", behind),
+                    replace_same: format!(
+                        "UPDATE {t} AS d SET write_id = ?, body = {}, written_at = {NOW}, \
+                         version = d.version + 1 WHERE {key} AND d.version = ? AND {same}",
+                        stamps.over_same("?")
+                    )
+                    .into(),
+                    stamps,
+                }
             });
             Stamping {
                 insert: format!(
@@ -208,7 +231,7 @@ impl Statements {
                 .into(),
                 replace_exactly: replace("d.version = ?"),
                 replace_present: replace(HAS_NEXT),
-                write_many,
+                ahead,
             }
         });
         Self {
@@ -275,6 +298,11 @@ impl Statements {
             stamping,
             model,
         }
+    }
+
+    /// Those that stamp bodies at places that are known.
+    pub(crate) fn ahead(&self) -> Option<&Ahead> {
+        self.stamping.as_ref()?.ahead.as_ref()
     }
 
     /// Binds a key.

@@ -6,8 +6,8 @@
 
 use sqlx_mysql::{MySqlConnection, MySqlQueryResult};
 use strongroom_core::error::{Error, ErrorKind, Result};
-use strongroom_core::model::{Body, Expected, Key, Version};
-use strongroom_core::store::{Action, BulkItem, Effect, Intent, Made, Receipt, Write};
+use strongroom_core::model::{Body, Expected, Key, Timestamp, Version};
+use strongroom_core::store::{Action, BulkItem, Effect, Intent, Made, Receipt, Stamps, Write};
 
 use crate::failure::Failure;
 
@@ -55,8 +55,12 @@ pub(crate) async fn write(
     statements.model.check_key(key)?;
     let intent = Intent::from(&write.action);
     write.expected.check(intent, key)?;
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
         let told = match &write.action {
+            // What nearly every document is replaced by, and else changes nothing.
+            Action::Put(put) if attempt == 0 && stamps_same(statements, write) => {
+                replace_same(connection, statements, write, put).await?
+            }
             Action::Put(put) if write.computed.is_empty() => {
                 put_once(connection, statements, write, put).await?
             }
@@ -165,6 +169,46 @@ async fn put_once(
             Ok(done.map(|_| Receipt::written(Effect::Replaced, next)))
         }
     }
+}
+
+/// Whether the write may be one that [`replace_same`] makes.
+fn stamps_same(statements: &Statements, write: &Write) -> bool {
+    write.computed.is_empty()
+        && write.sets_stamps(&statements.model)
+        && statements.ahead().is_some()
+        && matches!(write.expected, Expected::Exactly(_))
+}
+
+/// Puts a document that keeps the time of creation which it was sent with, stamped by the server's
+/// clock. An update tells the time of the change, so that nothing is read again.
+async fn replace_same(
+    connection: &mut MySqlConnection,
+    statements: &Statements,
+    write: &Write,
+    put: &Body,
+) -> Result<Option<Receipt>, Failure> {
+    let (Expected::Exactly(version), Some(ahead)) = (write.expected, statements.ahead()) else {
+        return Ok(None);
+    };
+    let text = body::stored(put, statements.max_packet)?;
+    let (Some(counter), Some(created)) = (version.counter(), ahead.stamps.created(&text)) else {
+        return Ok(None);
+    };
+    let created = created.to_owned();
+    let next = version.next()?;
+    let replace = row::statement(&ahead.replace_same)
+        .bind(write.write_id.as_bytes().to_vec())
+        .bind(text.into_owned());
+    let replace = Statements::bind_key(replace, &write.key).bind(counter);
+    let done = send(replace.bind(created.clone()), connection).await?;
+    let stamp = |millis: Option<i64>| millis.and_then(|m| Timestamp::from_millis(m).ok());
+    Ok(done.map(|done| {
+        let stamps = Stamps {
+            created: stamp(created.parse().ok()),
+            updated: stamp(i64::try_from(done.last_insert_id()).ok()),
+        };
+        Receipt::written(Effect::Replaced, next).with_stamps(stamps)
+    }))
 }
 
 /// Puts a document with stamps by the server's clock.

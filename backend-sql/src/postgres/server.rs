@@ -10,13 +10,16 @@ use sqlx_core::row::Row as _;
 use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_postgres::Postgres;
 use strongroom_core::error::Error;
+use strongroom_core::store::ScanRequest;
 
+use crate::ask::Ask as _;
 use crate::failure::Failure;
 use crate::pool::{END_WAIT, Server};
-use crate::scan::Scanned;
+use crate::scan::{Pieces, Scanned};
 
 use super::connection::{CRASHED, Connection, Number};
 use super::login::Connector;
+use super::row;
 
 /// A process of the server's. Its number may come again once the server was started again.
 #[derive(Debug)]
@@ -146,7 +149,19 @@ async fn first_since(connection: &mut Connection) -> Result<Option<u64>, Failure
 }
 
 impl Scanned for Connector {
-    const SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    /// A scan is one statement, which lasts for as long as its rows are read.
+    const SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+                                    SET LOCAL statement_timeout = 0";
+
+    async fn read(
+        connection: &mut Connection,
+        request: ScanRequest,
+        pieces: &Pieces,
+    ) -> Result<(), Failure> {
+        let statement = strongroom_sql::scan(Connection::dialect(), &request)?;
+        let rows = row::query(&statement).fetch(connection);
+        pieces.of_rows::<Connection>(rows, &request).await
+    }
 
     async fn close(connection: Connection) -> Result<(), Driver> {
         connection.close().await

@@ -11,40 +11,50 @@ pub const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 #[must_use]
 pub fn stamped(model: &Model, body: &str, before: Option<&str>) -> String {
     let now = format!("to_jsonb({NOW})");
-    let mut expression = body.to_owned();
-    if let Some(path) = model.created() {
-        expression = match before.map(|before| member(path, before)) {
-            None => set(&expression, path, &now),
-            Some(known) => {
-                let kept = set(&expression, path, &known);
-                format!(
-                    "(CASE WHEN jsonb_typeof({known}) = 'number' THEN {kept} ELSE {expression} END)"
-                )
-            }
-        };
-    }
-    match model.updated() {
-        Some(path) => set(&expression, path, &now),
-        None => expression,
-    }
-}
-
-/// A body with a value at a path, unless that would lie in an object that is not there.
-fn set(body: &str, path: &FieldPath, value: &str) -> String {
-    match path.parent() {
-        None => {
-            let name = literal(path.head());
-            format!("({body} || jsonb_build_object({name}, {value}))")
+    let updated = model.updated().map(|path| (path, now.as_str()));
+    match (model.created(), before) {
+        (None, _) => set_all(body, updated),
+        (Some(created), None) => {
+            set_all(body, [(created, now.as_str())].into_iter().chain(updated))
         }
-        Some(parent) => {
-            let parent = member(&parent, body);
-            let path = path_of(path);
+        (Some(created), Some(before)) => {
+            let known = member(created, before);
+            let kept = [(created, known.as_str())].into_iter().chain(updated);
             format!(
-                "(CASE WHEN jsonb_typeof({parent}) = 'object' \
-                 THEN jsonb_set({body}, {path}, {value}) ELSE {body} END)"
+                "(CASE WHEN jsonb_typeof({known}) = 'number' THEN {} ELSE {} END)",
+                set_all(body, kept),
+                set_all(body, updated)
             )
         }
     }
+}
+
+/// A body with values at paths, unless one would lie in an object that is not there. Outermost
+/// fields are set together, because the body is copied each time.
+fn set_all<'p>(body: &str, values: impl IntoIterator<Item = (&'p FieldPath, &'p str)>) -> String {
+    let (outermost, nested): (Vec<_>, Vec<_>) = values
+        .into_iter()
+        .partition(|(path, _)| path.parent().is_none());
+    let members: Vec<_> = outermost
+        .iter()
+        .map(|(path, value)| format!("{}, {value}", literal(path.head())))
+        .collect();
+    let mut expression = match members.is_empty() {
+        true => body.to_owned(),
+        false => format!("({body} || jsonb_build_object({}))", members.join(", ")),
+    };
+    for (path, value) in nested {
+        let Some(parent) = path.parent() else {
+            continue;
+        };
+        let parent = member(&parent, &expression);
+        let path = path_of(path);
+        expression = format!(
+            "(CASE WHEN jsonb_typeof({parent}) = 'object' \
+             THEN jsonb_set({expression}, {path}, {value}) ELSE {expression} END)"
+        );
+    }
+    expression
 }
 
 /// The stamps that a body holds, as two columns of text: of creation and of the last change.

@@ -14,6 +14,7 @@ use sqlx_mysql::{MySqlConnection, MySqlRow};
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{Expected, Key, Model, Version, WriteId};
 use strongroom_core::store::{Action, BulkItem, Effect, Intent, Receipt, Stamps, Write};
+use strongroom_sql::mariadb::StampsAhead;
 
 use crate::failure::Failure;
 use crate::outcomes::{self, Told, about, not_written, written};
@@ -23,7 +24,7 @@ use crate::work::{Around, Undo};
 use super::super::body::{self, BESIDE};
 use super::super::error::is_of_an_item;
 use super::super::row::{self, Query};
-use super::super::statements::{self, Sized, Statements};
+use super::super::statements::{self, Ahead, Sized, Statements};
 
 /// Most items that are written without a transaction of their own.
 pub(crate) const MOST: usize = statements::MOST;
@@ -41,8 +42,8 @@ pub(crate) fn order(model: &Model, items: &[BulkItem]) -> Option<Vec<usize>> {
     }
     let stamped =
         |item: &BulkItem| matches!(item, BulkItem::Write(write) if write.sets_stamps(model));
-    let has_both = model.created().is_some() && model.updated().is_some();
-    let is_known = |item: &BulkItem| has_both && item.expected() != Expected::Any;
+    let fits = StampsAhead::fits(model);
+    let is_known = |item: &BulkItem| fits && item.expected() != Expected::Any;
     if !items.iter().all(|item| !stamped(item) || is_known(item)) {
         return None;
     }
@@ -78,6 +79,8 @@ struct Row<'i> {
     /// Whether it is written whatever version is there.
     whatever: bool,
     body: Cow<'i, str>,
+    /// Whether it is stamped as one that is created, if it is stamped at all.
+    is_new: bool,
 }
 
 /// An item that is sent.
@@ -109,6 +112,15 @@ impl<'i> Sent<'i> {
         let Some(version) = version else {
             return Ok(None);
         };
+        let is_new = !whatever && version > 0;
+        let mut body = body::stored(put, statements.max_packet)?;
+        if write.sets_stamps(&statements.model) {
+            let ahead = statements.ahead();
+            let Some(text) = ahead.and_then(|ahead| ahead.stamps.text(&body, is_new)) else {
+                return Ok(None);
+            };
+            body = text.into();
+        }
         Ok(Some(Self {
             place,
             write,
@@ -117,7 +129,8 @@ impl<'i> Sent<'i> {
                 write_id: &write.write_id,
                 version,
                 whatever,
-                body: body::stored(put, statements.max_packet)?,
+                body,
+                is_new,
             },
         }))
     }
@@ -153,19 +166,19 @@ struct Found {
 async fn send<'i>(
     connection: &mut MySqlConnection,
     statements: &Statements,
-    stamping: Option<&Sized>,
+    stamping: Option<&Ahead>,
     sent: impl ExactSizeIterator<Item = &'i Row<'i>> + Clone,
 ) -> Result<Vec<Found>, Failure> {
     let (ours, padding) = (token(), token());
     let number = sent.len();
-    let sized = stamping.unwrap_or(&statements.write_many);
+    let sized = stamping.map_or(&statements.write_many, |ahead| &ahead.write_many);
     let mut query = row::statement(&sized.text(number));
     let mut last = None;
     for one in sent.clone() {
         let tok = if one.whatever { -ours } else { ours };
         query = bind_body(query, one.version, one.write_id, tok, &one.body);
-        if stamping.is_some() {
-            query = query.bind(!one.whatever && one.version > 0);
+        if let Some(ahead) = stamping {
+            query = query.bind(ahead.stamps.place(one.is_new));
         }
         query = Statements::bind_key(query, one.key);
         last = Some(one);
@@ -174,8 +187,8 @@ async fn send<'i>(
         // The last document again, which is there by then, at a version that it does not have.
         for _ in number..Sized::size(number) {
             query = bind_body(query, i64::MAX, last.write_id, padding, PADDING);
-            if stamping.is_some() {
-                query = query.bind(false);
+            if let Some(ahead) = stamping {
+                query = query.bind(ahead.stamps.place(false));
             }
             query = Statements::bind_key(query, last.key);
         }
@@ -258,6 +271,7 @@ pub(crate) async fn upsert(
         version: Version::created().counter().unwrap_or(ABSENT),
         whatever: true,
         body: Cow::Borrowed(body),
+        is_new: false,
     };
     let found = send(connection, statements, None, std::iter::once(&row)).await?;
     match found.first() {
@@ -280,6 +294,7 @@ pub(super) async fn create(
             version: document.version.counter().unwrap_or(ABSENT),
             whatever: false,
             body: body::stored(document.body, statements.max_packet)?,
+            is_new: true,
         });
     }
     for part in parts(&rows, statements.max_packet, |row| row.body.len()) {
@@ -319,8 +334,7 @@ pub(crate) async fn write(
     let is_stamped = sent
         .first()
         .is_some_and(|s| s.write.sets_stamps(&statements.model));
-    let stamping = statements.stamping.as_ref().filter(|_| is_stamped);
-    let stamping = stamping.and_then(|stamping| stamping.write_many.as_ref());
+    let stamping = statements.ahead().filter(|_| is_stamped);
     for part in parts(&sent, statements.max_packet, |item| item.row.body.len()) {
         let rows = part.iter().map(|sent| &sent.row);
         let found = match send(connection, statements, stamping, rows).await {
