@@ -18,6 +18,7 @@ use crate::pool::{END_WAIT, Server};
 use crate::scan::{Pieces, Scanned};
 
 use super::connection::{CRASHED, Connection, Number};
+use super::error::answered;
 use super::login::Connector;
 use super::row;
 
@@ -97,7 +98,7 @@ impl Connector {
 
     /// What became of the transaction of this number. Numbers that a crash kept from the disk are
     /// given again. So after one, a commit under the number may be that of another transaction; all
-    /// else says that this one was undone.
+    /// else says that this one was undone, and so it is if no transaction has the number.
     async fn fate(&self, number: &Number) -> Result<Fate, Failure> {
         let id: u64 = number
             .id
@@ -107,7 +108,12 @@ impl Connector {
         // One message, which any process that a pooler lends can answer.
         let asked = format!("SELECT pg_xact_status('{id}'::xid8), {CRASHED}");
         let asked = raw_sql(AssertSqlSafe(asked));
-        let told = asked.fetch_one(&mut connection).await?;
+        let told = match asked.fetch_one(&mut connection).await {
+            Err(error) if is_of_none(&error) && !is_standby(&mut connection).await? => {
+                return Ok(Fate::Undone);
+            }
+            told => told?,
+        };
         let status: Option<String> = told.try_get(0)?;
         let crashed: String = told.try_get(1)?;
         let fate = match (status.as_deref(), crashed == number.crashed) {
@@ -129,6 +135,17 @@ impl Connector {
         }
         Ok(())
     }
+}
+
+/// Whether the server answers that no transaction has had the number.
+fn is_of_none(error: &Driver) -> bool {
+    answered(error).is_some_and(|answer| answer.code() == "22023")
+}
+
+/// Whether the server follows another one, and may not know yet what that does.
+async fn is_standby(connection: &mut Connection) -> Result<bool, Failure> {
+    let asked = raw_sql("SELECT pg_is_in_recovery()");
+    Ok(asked.fetch_one(connection).await?.try_get(0)?)
 }
 
 /// The first number that was given since the server started, for as long as it tells: what it
