@@ -230,10 +230,12 @@ impl Dialect for Postgres {
         } else {
             ("", "id")
         };
+        // Room is left on each page, so that a document that changes can stay on its page. Its entries
+        // in the indexes then stay as they are, and are not written again at each save.
         let create = format!(
             "CREATE TABLE {table} (id text COLLATE \"C\" NOT NULL, {routing}\
              version bigint NOT NULL, write_id bytea NOT NULL, written_at bigint NOT NULL, \
-             body jsonb NOT NULL, PRIMARY KEY ({key}))"
+             body jsonb NOT NULL, PRIMARY KEY ({key})) WITH (fillfactor = 85)"
         );
         let mut statements = vec![create];
         for field in model.fields() {
