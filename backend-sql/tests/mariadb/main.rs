@@ -25,7 +25,7 @@ mod logins;
 mod own;
 mod plans;
 #[path = "../support/proxy.rs"]
-#[allow(unreachable_pub, reason = "shared by test programs")]
+#[allow(unreachable_pub, dead_code, reason = "shared by test programs")]
 mod proxy;
 #[path = "../cases/restarts.rs"]
 mod restarts;
