@@ -109,7 +109,9 @@ fn questions_are_the_same() {
 
 #[tokio::test]
 async fn the_pooler_is_one_and_is_told_apart() {
-    let options: PgConnectOptions = url().parse().unwrap();
+    // Of its own: where others borrow all processes but one, that one is lent twice.
+    let url = Pooler::start(&support::url()).await;
+    let options: PgConnectOptions = url.parse().unwrap();
     let options = options.extra_float_digits(None);
     let mut connection = options.connect().await.unwrap();
     let mut processes = Vec::new();
@@ -118,9 +120,9 @@ async fn the_pooler_is_one_and_is_told_apart() {
         processes.push(asked.await.unwrap().get::<i32, _>(0));
     }
     assert_ne!(processes[0], processes[1]);
-    let plain = PostgresOptions::from_url(&url()).unwrap();
+    let plain = PostgresOptions::from_url(&url).unwrap();
     PostgresStore::connect(plain).await.unwrap_err();
-    let pooled = PostgresOptions::from_url(&url()).unwrap();
+    let pooled = PostgresOptions::from_url(&url).unwrap();
     let store = PostgresStore::connect(pooled.transaction_pooler()).await;
     store.unwrap().server_info().await.unwrap();
 }
