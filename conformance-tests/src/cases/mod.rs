@@ -129,6 +129,7 @@ macro_rules! __with_cases {
             stamps {
                 are_told_as_they_are_stored
                 are_told_of_bulks
+                are_set_whatever_the_body_says
                 stay_where_the_write_keeps_them
                 stay_in_copies
                 are_in_the_values_in_hand

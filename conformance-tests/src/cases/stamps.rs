@@ -150,6 +150,100 @@ pub(crate) async fn are_told_of_bulks(cx: &Context) -> Outcome {
     Ok(())
 }
 
+/// Bodies as programs send them: with the stamps that they loaded, with others, with none.
+fn bodies(loaded: i64) -> Vec<Value> {
+    vec![
+        json!({}),
+        json!({"n": 1, "born": loaded, "changed": loaded}),
+        json!({"born": loaded, "a name \"\\": "\u{1f600}\n\\", "zusätze": [{"born": 1}]}),
+        json!({"changed": null, "born": null, "n": {"born": 5, "changed": "x"}}),
+        json!({"born": loaded + 1, "n": 1.5}),
+        json!({"born": loaded.to_string(), "changed": []}),
+        json!({"born": -1, "n": loaded}),
+    ]
+}
+
+/// What a body holds but stamps.
+fn but_stamps(body: &Value) -> Value {
+    let mut body = body.clone();
+    if let Some(object) = body.as_object_mut() {
+        object.remove("born");
+        object.remove("changed");
+    }
+    body
+}
+
+pub(crate) async fn are_set_whatever_the_body_says(cx: &Context) -> Outcome {
+    let docs = docs(cx).await?;
+    let stamps_itself = !matches!(docs.store().capabilities().stamping, Stamping::Handle);
+    let number = bodies(0).len();
+    let mut keys = (0..number)
+        .map(|n| key(&format!("{n}")))
+        .collect::<Outcome<Vec<_>>>()?;
+    // One whose time of creation is none.
+    keys.push(key("kept")?);
+    let born = json!({"born": "once", "changed": 3});
+    let kept = Write::put(key("kept")?, Body::encode(&born)?, Expected::Absent).keep_stamps();
+    docs.save(kept)
+        .await
+        .during("creating with its own stamps")?;
+    let loaded = 1_700_000_000_001;
+    for round in 0..=number {
+        let mut before = Vec::new();
+        let mut writes = Vec::new();
+        for (at, key) in keys.iter().enumerate() {
+            let found = docs.load(key).await?;
+            let stamps = found.as_ref().map(value_of).transpose()?;
+            let created = stamps.as_ref().and_then(|stamps| stamps["born"].as_i64());
+            let expected = found.map_or(Expected::Absent, |found| Expected::from(found.version));
+            let bodies = bodies(created.unwrap_or(loaded));
+            let body = bodies
+                .into_iter()
+                .cycle()
+                .nth(at + round)
+                .unwrap_or_default();
+            writes.push(Write::put(key.clone(), Body::encode(&body)?, expected));
+            before.push((created, stamps.is_some(), body));
+        }
+        let mut receipts = Vec::new();
+        if round % 2 == 1 {
+            for write in &writes {
+                receipts.push(docs.save(write.clone()).await.during("saving")?);
+            }
+        } else {
+            let items = writes.iter().cloned().map(BulkItem::Write).collect();
+            for outcome in docs.bulk(items).await.during("a bulk")?.outcomes {
+                receipts.push(outcome.during("an item of a bulk")?);
+            }
+        }
+        for ((key, receipt), (created, was_there, body)) in keys.iter().zip(receipts).zip(before) {
+            let what = format!("round {round} of {key}: {body}");
+            let found = value_of(&docs.present(key).await?)?;
+            check_eq!(
+                but_stamps(&found),
+                but_stamps(&body),
+                "the members after {what}"
+            );
+            let stamps = told(&docs, key, &receipt, &what).await;
+            if !stamps_itself {
+                continue;
+            }
+            let held = found["born"].clone();
+            match created {
+                Some(created) => check_eq!(held, json!(created), "the creation after {what}"),
+                // What was there tells none, so it is what the body says.
+                None if was_there => {
+                    check_eq!(held, body["born"], "the creation after {what}");
+                    continue;
+                }
+                None => {}
+            }
+            stamps?;
+        }
+    }
+    Ok(())
+}
+
 pub(crate) async fn stay_where_the_write_keeps_them(cx: &Context) -> Outcome {
     let docs = docs(cx).await?;
     let (a, b) = (key("a")?, key("b")?);

@@ -5,18 +5,15 @@ use strongroom_core::model::{FieldPath, Model};
 use super::{literal, member, path_of};
 
 /// The server's clock, in milliseconds.
-pub const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+pub const NOW: &str = "(date_part('epoch', clock_timestamp()) * 1000)::bigint";
 
 /// The expression for the body of a put, stamped; `before` is the body that it replaces.
 #[must_use]
 pub fn stamped(model: &Model, body: &str, before: Option<&str>) -> String {
-    let now = format!("to_jsonb({NOW})");
-    let updated = model.updated().map(|path| (path, now.as_str()));
+    let updated = model.updated().map(|path| (path, NOW));
     match (model.created(), before) {
         (None, _) => set_all(body, updated),
-        (Some(created), None) => {
-            set_all(body, [(created, now.as_str())].into_iter().chain(updated))
-        }
+        (Some(created), None) => set_all(body, [(created, NOW)].into_iter().chain(updated)),
         (Some(created), Some(before)) => {
             let known = member(created, before);
             let kept = [(created, known.as_str())].into_iter().chain(updated);
@@ -51,7 +48,7 @@ fn set_all<'p>(body: &str, values: impl IntoIterator<Item = (&'p FieldPath, &'p 
         let path = path_of(path);
         expression = format!(
             "(CASE WHEN jsonb_typeof({parent}) = 'object' \
-             THEN jsonb_set({expression}, {path}, {value}) ELSE {expression} END)"
+             THEN jsonb_set({expression}, {path}, to_jsonb({value})) ELSE {expression} END)"
         );
     }
     expression
@@ -61,7 +58,14 @@ fn set_all<'p>(body: &str, values: impl IntoIterator<Item = (&'p FieldPath, &'p 
 #[must_use]
 pub fn stamps_of(model: &Model, body: &str) -> String {
     let column = |path: Option<&FieldPath>| match path {
-        Some(path) => format!("{} #>> '{{}}'", member(path, body)),
+        Some(path) => {
+            let object = path.parent().map(|parent| member(&parent, body));
+            let object = object.as_deref().unwrap_or(body);
+            format!(
+                "({object} ->> {})",
+                literal(path.segments().next_back().unwrap_or_default())
+            )
+        }
         None => "NULL::text".to_owned(),
     };
     format!("{}, {}", column(model.created()), column(model.updated()))
@@ -75,13 +79,12 @@ mod tests {
     fn puts_are_stamped_in_one_expression() {
         let model = Model::builder("docs").created("c").updated("o.u");
         let model = model.build().unwrap();
-        let now = format!("to_jsonb({NOW})");
-        let created = format!("($1::jsonb || jsonb_build_object(E'c', {now}))");
+        let created = format!("($1::jsonb || jsonb_build_object(E'c', {NOW}))");
         assert_eq!(
             stamped(&model, "$1::jsonb", None),
             format!(
                 "(CASE WHEN jsonb_typeof(({created} -> E'o')) = 'object' \
-                 THEN jsonb_set({created}, ARRAY[E'o', E'u'], {now}) ELSE {created} END)"
+                 THEN jsonb_set({created}, ARRAY[E'o', E'u'], to_jsonb({NOW})) ELSE {created} END)"
             )
         );
         let model = Model::builder("docs").created("c").build().unwrap();
@@ -90,9 +93,6 @@ mod tests {
             "(CASE WHEN jsonb_typeof((d.body -> E'c')) = 'number' \
              THEN ($1::jsonb || jsonb_build_object(E'c', (d.body -> E'c'))) ELSE $1::jsonb END)"
         );
-        assert_eq!(
-            stamps_of(&model, "d.body"),
-            "(d.body -> E'c') #>> '{}', NULL::text"
-        );
+        assert_eq!(stamps_of(&model, "d.body"), "(d.body ->> E'c'), NULL::text");
     }
 }
