@@ -95,8 +95,8 @@ struct Item {
 }
 
 impl EsStore {
-    /// Has the steps carried out on one index: one outcome per step, in order. Steps on one
-    /// document take effect in their order.
+    /// Has the steps carried out on one index: one outcome per step, in order. They are of different
+    /// documents, because those that the engine was too busy for are sent again after the others.
     ///
     /// # Errors
     ///
@@ -110,11 +110,10 @@ impl EsStore {
         let all: Vec<&(&Key, Step)> = steps.iter().collect();
         let mut answers = self.send_once(index, &all, refresh).await?;
         for attempt in 0..RESENDS {
-            let again: Vec<usize> = (0..steps.len())
-                .filter(|at| {
-                    let pressed = answers.get(*at).is_some_and(|answer| answer.pressed);
-                    pressed && may_go_again(steps, *at, answers.get(*at))
-                })
+            let pairs = steps.iter().zip(&answers).enumerate();
+            let again: Vec<usize> = pairs
+                .filter(|(_, ((_, step), answer))| may_go_again(step, answer))
+                .map(|(at, _)| at)
                 .collect();
             if again.is_empty() {
                 break;
@@ -249,21 +248,16 @@ impl Answer {
     }
 }
 
-/// Whether a step that the engine was too busy for can be sent again without harm.
+/// Whether the engine was too busy for a step and it can be sent again without harm.
 ///
 /// One that was refused took no effect. One that got no shard may have taken effect before: it goes
 /// again only under a guard, and meets itself then, which the write id tells; a delete leaves none.
-/// If a later step is for the same document, the order would be lost.
-fn may_go_again(steps: &[(&Key, Step)], at: usize, answer: Option<&Answer>) -> bool {
-    let Some((key, step)) = steps.get(at) else {
-        return false;
-    };
+fn may_go_again(step: &Step, answer: &Answer) -> bool {
     let refused = matches!(
-        answer.map(|answer| &answer.outcome),
-        Some(Outcome::Failed(error)) if error.kind() == ErrorKind::Contended
+        &answer.outcome,
+        Outcome::Failed(error) if error.kind() == ErrorKind::Contended
     );
-    let is_safe = refused || matches!(step, Step::Create(_) | Step::Index(_, Some(_)));
-    is_safe && steps.iter().skip(at + 1).all(|(later, _)| later != key)
+    answer.pressed && (refused || matches!(step, Step::Create(_) | Step::Index(_, Some(_))))
 }
 
 fn write_step(

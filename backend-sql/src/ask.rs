@@ -25,6 +25,12 @@ pub(crate) trait Ask: Send {
         statement: &Statement,
     ) -> impl Future<Output = Result<Vec<Self::Row>, Failure>> + Send;
 
+    /// Asks a statement that explains another one, once: a line for each row.
+    fn plan(
+        &mut self,
+        statement: &Statement,
+    ) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
+
     /// The key in the first columns, and the number of the column after it.
     fn key(row: &Self::Row, routed: bool) -> Result<(Key, usize), Failure>;
 

@@ -1,15 +1,18 @@
 //! Why a call did not succeed, whichever the server.
 
+use std::borrow::Cow;
 use std::io;
 
 use sqlx_core::Error as Driver;
 use strongroom_core::error::{Error, ErrorKind};
 use strongroom_core::model::Model;
+use strongroom_sql::dialect::unique_index_name;
 
 #[cfg(feature = "mariadb")]
 use crate::mariadb;
 #[cfg(feature = "postgres")]
 use crate::postgres;
+use crate::work::Around;
 
 /// Why a call did not succeed.
 #[derive(Debug)]
@@ -39,6 +42,16 @@ pub(crate) enum Phase {
     Read,
     /// Something that may have been written when the connection broke.
     Write,
+}
+
+impl Phase {
+    /// What is under way while such a call runs.
+    pub(crate) fn of(around: Around) -> Self {
+        match around.writes() {
+            true => Self::Write,
+            false => Self::Read,
+        }
+    }
 }
 
 impl Failure {
@@ -80,6 +93,25 @@ pub(crate) fn map(error: Driver, phase: Phase, model: Option<&Model>) -> Error {
         return mariadb::error::refused(error, model);
     }
     lost(error, phase)
+}
+
+/// The error of a value that this index of unique ones holds already, where the server knows
+/// indexes by these short names.
+pub(crate) fn violated(
+    index: &str,
+    short: fn(&str) -> Cow<'_, str>,
+    model: Option<&Model>,
+) -> Error {
+    let field = model.and_then(|model| {
+        let mut fields = model.fields().filter(|field| field.unique);
+        fields.find(|field| short(&unique_index_name(model, &field.path)) == index)
+    });
+    // The server's own words hold the value, which may be secret.
+    let message = match field {
+        Some(field) => format!("field {} is unique, and its value is taken", field.path),
+        None => format!("a unique value is taken, by the index {index}"),
+    };
+    Error::new(ErrorKind::UniqueViolation, message)
 }
 
 fn lost(error: Driver, phase: Phase) -> Error {

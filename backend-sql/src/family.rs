@@ -1,8 +1,49 @@
 //! The trait family, for the store and for its transactions alike: both carry out the same work,
 //! the one on a connection of the pool, the other on its own.
 
-/// Implements the family but its root for a type with a field `shared` and a method
-/// `run(operation, collection, around, model, work, violates)`.
+use strongroom_core::error::{Error, Operation};
+use strongroom_core::model::Model;
+
+/// What the macros of the family, of stores and of transactions speak of, whichever the server. The
+/// module that they stand in imports it all.
+pub(crate) mod names {
+    pub(crate) use std::fmt;
+    pub(crate) use std::sync::Arc;
+    pub(crate) use std::time::Duration;
+
+    pub(crate) use async_trait::async_trait;
+    pub(crate) use strongroom_core::error::{Error, ErrorKind, Operation, Result};
+    pub(crate) use strongroom_core::model::{CollectionName, Model, RawDocument};
+    pub(crate) use strongroom_core::store::{
+        AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
+        CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest,
+        Explanation, FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply,
+        MatchingRequest, Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search,
+        ServerInfo, Store, Transact, Transaction,
+    };
+
+    pub(crate) use crate::levels::LevelId;
+    pub(crate) use crate::outcomes::{self, Outcomes};
+    pub(crate) use crate::pages::{self, Place};
+    pub(crate) use crate::scan::StoreScan;
+    pub(crate) use crate::session::Session;
+    pub(crate) use crate::work::Around;
+    pub(crate) use crate::{aggregate, bulk, explain, group, matching, search, write};
+
+    pub(crate) use super::of_call;
+}
+
+/// The error of a call, which says what it is about.
+pub(crate) fn of_call(error: Error, operation: Operation, model: Option<&Model>) -> Error {
+    let error = error.with_operation(operation);
+    match model {
+        Some(model) => error.with_collection(model.name().clone()),
+        None => error,
+    }
+}
+
+/// Implements the family but its root for a type with the methods `shared()` and
+/// `run(operation, around, model, work, violates)`.
 macro_rules! family {
     ($type:ty) => {
         #[async_trait]

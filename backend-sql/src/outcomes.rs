@@ -28,6 +28,40 @@ pub(crate) fn fill(told: &mut Told, outcomes: Outcomes) {
         .for_each(|(place, outcome)| *place = Some(outcome));
 }
 
+/// What is sent of the writes at these places, by a function that gets place and write; `None` for
+/// what is left. A write that makes no sense gets its error.
+pub(crate) fn sent<'i, T>(
+    model: &Model,
+    items: &'i [BulkItem],
+    places: &[usize],
+    told: &mut Told,
+    mut make: impl FnMut(usize, &'i Write) -> Result<Option<T>>,
+) -> Vec<T> {
+    let mut sent = Vec::with_capacity(places.len());
+    for &place in places {
+        if let Some(BulkItem::Write(write)) = items.get(place) {
+            match make(place, write) {
+                Ok(one) => sent.extend(one),
+                Err(error) => tell(model, items, place, told, Some(Err(error))),
+            }
+        }
+    }
+    sent
+}
+
+/// Gives the item at this place its outcome, if it has one.
+pub(crate) fn tell(
+    model: &Model,
+    items: &[BulkItem],
+    place: usize,
+    told: &mut Told,
+    outcome: Option<Result<Receipt>>,
+) {
+    if let (Some(item), Some(open)) = (items.get(place), told.get_mut(place)) {
+        *open = outcome.map(|outcome| outcome.map_err(|e| about(e, model, item)));
+    }
+}
+
 fn is_plain(write: &Write) -> bool {
     !matches!(write.action, Action::Patch(_)) && write.computed.is_empty()
 }

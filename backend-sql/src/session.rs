@@ -15,7 +15,7 @@ use strongroom_core::model::Model;
 use strongroom_core::store::{BeginOptions, Isolation};
 
 use crate::failure::{Failure, Phase, map};
-use crate::levels::{LevelId, Levels, cancelled, check_isolation, savepoint};
+use crate::levels::{InFlight, LevelId, Levels, cancelled, check_isolation, savepoint};
 use crate::pool::{Lease, Links, Server};
 use crate::work::{Around, Undo};
 
@@ -186,6 +186,22 @@ impl<E: Engine> Session<E> {
         Ok(held)
     }
 
+    /// Takes the connection for a call that dooms the level unless it lands.
+    async fn take_off(
+        &self,
+        level: LevelId,
+    ) -> Result<(tokio::sync::MutexGuard<'_, Held<E>>, InFlight<'_>)> {
+        self.enter(level)?;
+        let flight = self.levels.in_flight(level);
+        match self.connection(level).await {
+            Ok(held) => Ok((held, flight)),
+            Err(error) => {
+                flight.landed();
+                Err(error)
+            }
+        }
+    }
+
     /// Sends statements that the server does not refuse unless the transaction is lost.
     async fn send(&self, held: &mut Held<E>, sql: &str) -> Result<()> {
         let Some(lease) = &mut held.lease else {
@@ -209,14 +225,7 @@ impl<E: Engine> Session<E> {
     ) -> Result<T> {
         self.enter(level)?;
         E::check(around)?;
-        let flight = self.levels.in_flight(level);
-        let mut held = match self.connection(level).await {
-            Ok(held) => held,
-            Err(error) => {
-                flight.landed();
-                return Err(error);
-            }
-        };
+        let (mut held, flight) = self.take_off(level).await?;
         let within = E::needs_savepoint(around);
         if within {
             let sql = if held.call {
@@ -262,15 +271,7 @@ impl<E: Engine> Session<E> {
         options: &BeginOptions,
     ) -> Result<LevelId> {
         check_isolation(self.isolation, options.isolation)?;
-        self.enter(level)?;
-        let flight = self.levels.in_flight(level);
-        let mut held = match self.connection(level).await {
-            Ok(held) => held,
-            Err(error) => {
-                flight.landed();
-                return Err(error);
-            }
-        };
+        let (mut held, flight) = self.take_off(level).await?;
         let depth = level.depth + 1;
         let release = if held.call {
             "RELEASE SAVEPOINT strongroom_call; "
@@ -327,6 +328,20 @@ impl<E: Engine> Session<E> {
             Some(lease) => roll_back(lease).await,
             None => Ok(()),
         }
+    }
+}
+
+/// The outcome of a commit that this error came of in place of an answer, by what the server told
+/// of it later: `None` if it did not.
+pub(crate) fn settled(committed: Option<bool>, error: Driver) -> Result<()> {
+    match committed {
+        Some(true) => Ok(()),
+        Some(false) => Err(Error::new(
+            ErrorKind::Unavailable,
+            "the connection broke before the commit, so nothing was written",
+        )
+        .with_source(error)),
+        None => Err(map(error, Phase::Write, None)),
     }
 }
 

@@ -4,6 +4,21 @@
 /// has what the family's macro needs.
 macro_rules! transaction {
     ($type:ident, $engine:ty) => {
+        /// Begins a transaction. A dropped future leaves none open.
+        pub(crate) async fn begin(
+            shared: &Arc<Shared>,
+            options: &BeginOptions,
+        ) -> Result<Arc<dyn Transaction>> {
+            let wait = options.wait.unwrap_or(shared.options.common.wait);
+            let begun = shared.sessions.begin(&shared.links, options, wait).await;
+            let (session, level) = begun?;
+            Ok(Arc::new($type {
+                shared: shared.clone(),
+                session,
+                level,
+            }))
+        }
+
         /// What a user holds of a level.
         #[derive(Debug)]
         struct $type {
@@ -29,13 +44,7 @@ macro_rules! transaction {
                     .session
                     .call(self.level, around, model.as_deref(), work, violates)
                     .await;
-                outcome.map_err(|e| {
-                    let e = e.with_operation(operation);
-                    match &model {
-                        Some(model) => e.with_collection(model.name().clone()),
-                        None => e,
-                    }
-                })
+                outcome.map_err(|e| of_call(e, operation, model.as_deref()))
             }
 
             async fn open_scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {

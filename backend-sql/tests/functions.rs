@@ -7,76 +7,16 @@
 
 #[allow(unreachable_pub, dead_code, reason = "shared by test programs")]
 mod support;
-
-use std::sync::Arc;
+#[path = "support/texts.rs"]
+#[allow(unreachable_pub, reason = "shared by test programs")]
+mod texts;
 
 use strongroom_core::error::ErrorKind;
-use strongroom_core::model::{Body, Expected, FieldDeclaration, Key, Kind, Model, Scalar, WriteId};
+use strongroom_core::model::Scalar;
 use strongroom_core::query::{Call, Filter};
-use strongroom_core::store::{
-    CountRequest, EnsureRequest, FunctionSupport, Load, LoadRequest, Save, SaveRequest, Schema,
-    Search, Store, Write,
-};
-use strongroom_sqlx::{PostgresOptions, PostgresStore};
+use strongroom_core::store::{FunctionSupport, Store, Write};
 
-struct Texts {
-    store: PostgresStore,
-    model: Arc<Model>,
-}
-
-impl Texts {
-    async fn new(options: PostgresOptions) -> Self {
-        let store = PostgresStore::connect(options).await.unwrap();
-        let mut builder = Model::builder(format!("functions-{}", WriteId::random()));
-        for (name, kind) in [
-            ("k", Kind::Keyword),
-            ("n", Kind::Integer),
-            ("x", Kind::Float),
-            ("at", Kind::Timestamp),
-        ] {
-            builder = builder.field(FieldDeclaration::new(name.parse().unwrap(), kind));
-        }
-        let model = builder.build().unwrap();
-        let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
-        assert!(ensured.unwrap().created);
-        Self { store, model }
-    }
-
-    fn put(id: &str, body: &str) -> Write {
-        let body = Body::parse(body.to_owned()).unwrap();
-        Write::put(Key::new(id).unwrap(), body, Expected::Any)
-    }
-
-    async fn save(&self, write: Write) -> strongroom_core::Result<()> {
-        let saved = self.store.save(SaveRequest::new(self.model.clone(), write));
-        saved.await.map(drop)
-    }
-
-    async fn body(&self, id: &str) -> Option<String> {
-        let request = LoadRequest::new(self.model.clone(), vec![Key::new(id).unwrap()]);
-        let loaded = self.store.load(request).await.unwrap();
-        let found = loaded.first().unwrap().as_ref();
-        found.map(|found| found.body.as_str().unwrap().to_owned())
-    }
-
-    async fn count(&self, filter: Filter) -> strongroom_core::Result<u64> {
-        let request = CountRequest::new(self.model.clone(), filter);
-        self.store.count(request).await
-    }
-
-    async fn done(self) {
-        let name = self.model.name().clone();
-        assert!(self.store.drop_collection(name).await.unwrap());
-    }
-}
-
-fn call(name: &str) -> Call {
-    Call::new(name).unwrap()
-}
-
-fn field(call: Call, name: &str) -> Call {
-    call.field(name.parse().unwrap())
-}
+use self::texts::{Texts, call, field};
 
 /// Whatever type of number a function of the server's is declared with.
 #[tokio::test]

@@ -208,6 +208,31 @@ pub(crate) fn has_column(field: &FieldDeclaration) -> bool {
     is_ordered(field) && (field.indexed || field.unique)
 }
 
+/// The statements that make the indexes which `field` demands and `there` has not: indexes of this
+/// column or expression.
+pub(crate) fn make_indexes(
+    dialect: &dyn Dialect,
+    model: &Model,
+    there: Option<&FieldDeclaration>,
+    field: &FieldDeclaration,
+    value: &str,
+) -> Vec<String> {
+    let table = dialect.identifier(model.name().as_str());
+    let mut statements = Vec::new();
+    if field.unique && !there.is_some_and(|f| f.unique) {
+        let index = dialect.identifier(&unique_index_name(model, &field.path));
+        statements.push(format!("CREATE UNIQUE INDEX {index} ON {table} ({value})"));
+    }
+    if is_ordered(field) && field.indexed && !there.is_some_and(|f| f.indexed) {
+        let index = dialect.identifier(&index_name(model, &field.path));
+        let routing = if model.is_routed() { ", routing" } else { "" };
+        statements.push(format!(
+            "CREATE INDEX {index} ON {table} ({value}, id{routing})"
+        ));
+    }
+    statements
+}
+
 /// The beginning of `shown`, and a number made of the whole of `name`, of at most so many bytes.
 pub(crate) fn with_digest(shown: &str, name: &str, most: usize) -> String {
     // FNV-1a: names have to be told apart, not kept secret, and alike for ever.

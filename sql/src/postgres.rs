@@ -18,9 +18,7 @@ use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
 use strongroom_core::query::{Call, DateInterval, Order, TextQuery, Words};
 
 use crate::dates;
-use crate::dialect::{
-    DOCUMENT, Dialect, Leaves, index_name, is_ordered, unique_index_name, with_digest,
-};
+use crate::dialect::{DOCUMENT, Dialect, Leaves, index_name, make_indexes, with_digest};
 use crate::param::{Param, Writer};
 use crate::pattern::like;
 
@@ -281,23 +279,8 @@ impl Postgres {
         there: Option<&FieldDeclaration>,
         field: &FieldDeclaration,
     ) -> Vec<String> {
-        let table = self.identifier(model.name().as_str());
         let value = extract(field.kind, &member(&field.path, "body"));
-        let mut statements = Vec::new();
-        if field.unique && !there.is_some_and(|f| f.unique) {
-            let index = self.identifier(&unique_index_name(model, &field.path));
-            statements.push(format!(
-                "CREATE UNIQUE INDEX {index} ON {table} (({value}))"
-            ));
-        }
-        if is_ordered(field) && field.indexed && !there.is_some_and(|f| f.indexed) {
-            let index = self.identifier(&index_name(model, &field.path));
-            let routing = if model.is_routed() { ", routing" } else { "" };
-            statements.push(format!(
-                "CREATE INDEX {index} ON {table} (({value}), id{routing})"
-            ));
-        }
-        statements
+        make_indexes(self, model, there, field, &format!("({value})"))
     }
 }
 

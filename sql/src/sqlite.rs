@@ -17,9 +17,7 @@ use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
 use strongroom_core::query::{Call, DateInterval, Order, TextQuery, Words};
 
-use crate::dialect::{
-    DOCUMENT, Dialect, Leaves, column_name, has_column, index_name, is_ordered, unique_index_name,
-};
+use crate::dialect::{DOCUMENT, Dialect, Leaves, column_name, has_column, make_indexes};
 use crate::param::{Param, Writer};
 
 mod dates;
@@ -276,21 +274,8 @@ impl Sqlite {
         there: Option<&FieldDeclaration>,
         field: &FieldDeclaration,
     ) -> Vec<String> {
-        let table = self.identifier(model.name().as_str());
         let column = self.identifier(&column_name(&field.path));
-        let mut statements = Vec::new();
-        if field.unique && !there.is_some_and(|f| f.unique) {
-            let index = self.identifier(&unique_index_name(model, &field.path));
-            statements.push(format!("CREATE UNIQUE INDEX {index} ON {table} ({column})"));
-        }
-        if is_ordered(field) && field.indexed && !there.is_some_and(|f| f.indexed) {
-            let index = self.identifier(&index_name(model, &field.path));
-            let routing = if model.is_routed() { ", routing" } else { "" };
-            statements.push(format!(
-                "CREATE INDEX {index} ON {table} ({column}, id{routing})"
-            ));
-        }
-        statements
+        make_indexes(self, model, there, field, &column)
     }
 }
 

@@ -4,8 +4,9 @@ use sqlx_core::Error as Driver;
 use sqlx_mysql::MySqlDatabaseError;
 use strongroom_core::error::{Error, ErrorKind};
 use strongroom_core::model::Model;
-use strongroom_sql::dialect::unique_index_name;
 use strongroom_sql::mariadb::short_name;
+
+use crate::failure::violated;
 
 /// A key that is taken.
 const DUPLICATE: u16 = 1062;
@@ -54,7 +55,7 @@ pub(crate) fn is_of_an_item(error: &Driver) -> bool {
 /// Tells what the server answered.
 pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
     if let Some(index) = taken_key(&error) {
-        return violated(index, model);
+        return violated(index, short_name, model);
     }
     let Some(answer) = answered(&error) else {
         return Error::internal("the server gave no answer").with_source(error);
@@ -89,17 +90,4 @@ pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
         answer.number()
     );
     Error::new(kind, message).with_source(error)
-}
-
-fn violated(index: &str, model: Option<&Model>) -> Error {
-    let field = model.and_then(|model| {
-        let mut fields = model.fields().filter(|field| field.unique);
-        fields.find(|field| short_name(&unique_index_name(model, &field.path)) == index)
-    });
-    // The server's own words hold the value, which may be secret.
-    let message = match field {
-        Some(field) => format!("field {} is unique, and its value is taken", field.path),
-        None => format!("a unique value is taken, by the index {index}"),
-    };
-    Error::new(ErrorKind::UniqueViolation, message)
 }

@@ -9,11 +9,8 @@ mod server;
 mod statements;
 
 mod bulk;
-mod computed;
 mod load;
 mod write;
-
-mod explain;
 
 mod schema;
 mod transaction;

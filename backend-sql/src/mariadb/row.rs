@@ -1,8 +1,10 @@
 //! From the driver's rows to the family's values.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx_core::column::Column;
 use sqlx_core::connection::Connection;
 use sqlx_core::row::Row;
 use sqlx_core::sql_str::AssertSqlSafe;
@@ -207,7 +209,7 @@ pub(crate) fn scalar(row: &MySqlRow, column: usize, of: Of) -> Result<Option<Sca
 }
 
 /// A value of a plan, to be shown; `None` for `NULL`.
-pub(crate) fn shown(row: &MySqlRow, column: usize) -> Result<Option<String>, Failure> {
+fn shown(row: &MySqlRow, column: usize) -> Result<Option<String>, Failure> {
     Ok(scalar(row, column, Of::Function)?.map(|value| match value {
         Scalar::Text(text) => text.to_string(),
         other => format!("{other:?}"),
@@ -238,6 +240,22 @@ pub(crate) const STATEMENTS: usize = 256;
 /// From how many on it makes room for more: fewer than the driver would.
 const MOST_STATEMENTS: usize = STATEMENTS - 16;
 
+/// A row of a plan: one table of the query, with the names of what is said of it.
+fn line(row: &MySqlRow) -> Result<String, Failure> {
+    let mut line = String::new();
+    for (at, column) in row.columns().iter().enumerate() {
+        let Some(value) = shown(row, at)? else {
+            continue;
+        };
+        if !line.is_empty() {
+            line.push_str(", ");
+        }
+        // Writing to a string does not fail.
+        let _ = write!(line, "{}: {value}", column.name());
+    }
+    Ok(line)
+}
+
 /// Makes the connection forget its prepared statements before it has too many. The server does not
 /// answer when it is told to forget one, and what is sent next stays here until its system says
 /// that it heard of that, which on Linux takes 40 ms: better once for many than for each.
@@ -258,6 +276,11 @@ impl Ask for MySqlConnection {
     async fn ask(&mut self, statement: &Statement) -> Result<Vec<MySqlRow>, Failure> {
         make_room(self).await?;
         Ok(query(statement).fetch_all(self).await?)
+    }
+
+    async fn plan(&mut self, statement: &Statement) -> Result<Vec<String>, Failure> {
+        let query = query(statement).persistent(false);
+        query.fetch_all(self).await?.iter().map(line).collect()
     }
 
     fn key(row: &MySqlRow, routed: bool) -> Result<(Key, usize), Failure> {

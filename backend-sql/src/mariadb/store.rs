@@ -1,30 +1,12 @@
 //! The store.
 
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
-
-use async_trait::async_trait;
-use strongroom_core::error::{Error, ErrorKind, Operation, Result};
-use strongroom_core::model::{CollectionName, Model, RawDocument};
-use strongroom_core::store::{
-    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
-    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
-    FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
-    Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Store,
-    Transact, Transaction,
-};
-
-use crate::family::family;
-use crate::outcomes::{self, Outcomes};
-use crate::scan::StoreScan;
-use crate::work::Around;
-use crate::{aggregate, group, matching, search};
+use crate::family::names::*;
+use crate::store::store;
 
 use super::bulk::at_once;
 use super::options::MariaDbOptions;
-use super::shared::{Shared, Work};
-use super::{bulk, explain, load, schema, transaction, write};
+use super::shared::{self, Shared, Work};
+use super::{load, schema, transaction};
 
 /// Documents in a MariaDB database. Clones share the connections.
 ///
@@ -67,7 +49,7 @@ impl MariaDbStore {
     /// another version.
     pub async fn connect(options: MariaDbOptions) -> Result<Self> {
         let connected = async {
-            let shared = Shared::connect(options).await?;
+            let shared = shared::connect(options).await?;
             let look: Work<_> = Box::new(|c, _| Box::pin(schema::is_prepared(c)));
             if !shared.run(Around::Read, None, look).await? {
                 let prepare: Work<_> = Box::new(|c, _| Box::pin(schema::prepare(c)));
@@ -81,68 +63,6 @@ impl MariaDbStore {
             shared: Arc::new(shared),
         })
     }
-
-    fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
-    async fn run<T: Send>(
-        &self,
-        operation: Operation,
-        around: Around,
-        model: Option<Arc<Model>>,
-        work: Work<T>,
-        _violates: fn(&T) -> bool,
-    ) -> Result<T> {
-        let outcome = self.shared.run(around, model.as_deref(), work).await;
-        outcome.map_err(|e| {
-            let e = e.with_operation(operation);
-            match &model {
-                Some(model) => e.with_collection(model.name().clone()),
-                None => e,
-            }
-        })
-    }
-
-    async fn open_scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
-        Ok(Box::new(
-            StoreScan::open(&self.shared.links, &self.shared.scans, request).await?,
-        ))
-    }
 }
 
-impl fmt::Debug for MariaDbStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MariaDbStore")
-            .field("options", &self.shared.options)
-            .finish_non_exhaustive()
-    }
-}
-
-family!(MariaDbStore);
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl Store for MariaDbStore {
-    fn capabilities(&self) -> &Capabilities {
-        &self.shared.capabilities
-    }
-
-    fn transact(&self) -> Option<Arc<dyn Transact>> {
-        Some(Arc::new(self.clone()))
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.shared.close().await;
-        Ok(())
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl Transact for MariaDbStore {
-    async fn begin(&self, options: BeginOptions) -> Result<Arc<dyn Transaction>> {
-        let begun = transaction::begin(&self.shared, &options).await;
-        begun.map_err(|e| e.with_operation(Operation::Begin))
-    }
-}
+store!(MariaDbStore);

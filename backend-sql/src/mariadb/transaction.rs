@@ -1,40 +1,27 @@
 //! Transactions, as MariaDB has them.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use sqlx_core::Error as Driver;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_mysql::MySqlConnection;
-use strongroom_core::error::{Error, ErrorKind, Operation, Result};
-use strongroom_core::model::{CollectionName, Model, RawDocument, WriteId};
-use strongroom_core::store::{
-    AggregateReply, AggregateRequest, BeginOptions, Bulk, BulkReply, BulkRequest, Capabilities,
-    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
-    FindRequest, GroupRequest, Groups, Health, Isolation, Load, LoadRequest, MatchingReply,
-    MatchingRequest, Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search,
-    ServerInfo, Store, Transact, Transaction,
-};
+use strongroom_core::model::WriteId;
+use strongroom_core::store::Isolation;
 use strongroom_sql::mariadb::NOW;
 
 use crate::failure::{Phase, is_answer, map};
-use crate::levels::{LevelId, cancelled};
-use crate::outcomes::{self, Outcomes};
-use crate::pages::{self, Place};
+use crate::family::names::*;
+use crate::levels::cancelled;
 use crate::pool::END_WAIT;
-use crate::session::{Engine, Leaves, Session, roll_back};
+use crate::session::{Engine, Leaves, roll_back, settled};
 use crate::transaction::transaction;
-use crate::work::Around;
-use crate::{aggregate, group, matching, search};
 
 use super::bulk::at_once;
 use super::error::{answered, ends_transaction, is_violation};
 use super::login::Connector;
 use super::shared::{Lease, Shared, Work};
-use super::{bulk, explain, load, schema, write};
+use super::{load, schema};
 
 impl Engine for Connector {
     fn begin(isolation: Isolation) -> Result<&'static str> {
@@ -121,15 +108,7 @@ impl Engine for Connector {
             // Nothing can be missing.
             return Ok(());
         }
-        match committed(lease, &commit).await {
-            Some(true) => Ok(()),
-            Some(false) => Err(Error::new(
-                ErrorKind::Unavailable,
-                "the connection broke before the commit, so nothing was written",
-            )
-            .with_source(error)),
-            None => Err(map(error, Phase::Write, None)),
-        }
+        settled(committed(lease, &commit).await, error)
     }
 }
 
@@ -163,20 +142,6 @@ async fn committed(lease: Lease, commit: &WriteId) -> Option<bool> {
     let server = lease.end().await?;
     let told = tokio::time::timeout(2 * END_WAIT, server.committed(commit)).await;
     told.ok()?.ok()
-}
-
-/// Begins a transaction. A dropped future leaves none open.
-pub(crate) async fn begin(
-    shared: &Arc<Shared>,
-    options: &BeginOptions,
-) -> Result<Arc<dyn Transaction>> {
-    let wait = options.wait.unwrap_or(shared.options.wait);
-    let (session, level) = shared.sessions.begin(&shared.links, options, wait).await?;
-    Ok(Arc::new(MariaDbTransaction {
-        shared: shared.clone(),
-        session,
-        level,
-    }))
 }
 
 transaction!(MariaDbTransaction, Connector);

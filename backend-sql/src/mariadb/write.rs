@@ -1,94 +1,102 @@
-//! One write: the table of writes in SQL.
+//! Single writes, as MariaDB has them.
 //!
 //! A statement decides the expectation and writes. Only where it wrote nothing is the server asked
-//! what is there; where that contradicts the statement, because someone was faster, the write is
-//! decided anew.
+//! what is there.
 
 use sqlx_mysql::{MySqlConnection, MySqlQueryResult};
-use strongroom_core::error::{Error, ErrorKind, Result};
-use strongroom_core::model::{Body, Expected, Key, Timestamp, Version};
-use strongroom_core::store::{Action, BulkItem, Effect, Intent, Made, Receipt, Stamps, Write};
+use strongroom_core::error::{Error, Result};
+use strongroom_core::model::{Body, Expected, Key, Model, RawDocument, Scalar, Timestamp, Version};
+use strongroom_core::query::Call;
+use strongroom_core::store::{Effect, Receipt, Stamps, Write};
 
 use crate::failure::Failure;
+use crate::write::{Told, Writes};
 
 use super::body;
 use super::bulk::at_once;
-use super::computed;
 use super::error::is_taken;
-use super::row;
+use super::row::{self, Of};
 use super::statements::{Stamping, Statements};
 
-/// How often a write that lost a race, which told it nothing, is decided anew.
-const ATTEMPTS: usize = 32;
+impl Writes for MySqlConnection {
+    type Statements = Statements;
 
-type Written = Result<Receipt, Failure>;
-
-/// Whether the write needs a transaction around it.
-pub(crate) fn needs_transaction(write: &Write) -> bool {
-    matches!(write.action, Action::Patch(_))
-}
-
-/// Carries out one item of a bulk within a transaction.
-pub(crate) async fn item(
-    connection: &mut MySqlConnection,
-    statements: &Statements,
-    item: &BulkItem,
-) -> Written {
-    match item {
-        BulkItem::Write(one) => write(connection, statements, one).await,
-        BulkItem::Check { key, expected } => {
-            statements.model.check_key(key)?;
-            let actual = version(connection, statements, key).await?;
-            let effect = expected.decide(Intent::Check, key, actual)?;
-            Ok(Receipt::without_version(effect))
-        }
+    fn model(statements: &Statements) -> &Model {
+        &statements.model
     }
-}
 
-/// Carries out one write; a patch within a transaction.
-pub(crate) async fn write(
-    connection: &mut MySqlConnection,
-    statements: &Statements,
-    write: &Write,
-) -> Written {
-    let key = &write.key;
-    statements.model.check_key(key)?;
-    let intent = Intent::from(&write.action);
-    write.expected.check(intent, key)?;
-    for attempt in 0..ATTEMPTS {
-        let told = match &write.action {
-            // What nearly every document is replaced by, and else changes nothing.
-            Action::Put(put) if attempt == 0 && stamps_same(statements, write) => {
-                replace_same(connection, statements, write, put).await?
-            }
-            Action::Put(put) if write.computed.is_empty() => {
-                put_once(connection, statements, write, put).await?
-            }
-            Action::Put(put) => {
-                let (put, made) =
-                    computed::onto(connection, statements, write, put.clone()).await?;
-                let receipt = put_once(connection, statements, write, &put).await?;
-                receipt.map(|receipt| receipt.with_made(made))
-            }
-            Action::Patch(_) => patch_once(connection, statements, write).await?,
-            Action::Delete => delete_once(connection, statements, write).await?,
+    async fn version(
+        &mut self,
+        statements: &Statements,
+        key: &Key,
+    ) -> Result<Option<Version>, Failure> {
+        let found = Statements::with_key(&statements.version, key);
+        let found = row::first(found, self).await?;
+        found.map(|found| row::version(&found, 0)).transpose()
+    }
+
+    async fn get_locked(
+        &mut self,
+        statements: &Statements,
+        key: &Key,
+    ) -> Result<Option<(RawDocument, Timestamp)>, Failure> {
+        let get = Statements::with_key(&statements.get_locked, key);
+        let Some(found) = row::first(get, self).await? else {
+            return Ok(None);
         };
-        if let Some(receipt) = told {
-            return Ok(receipt);
-        }
-        // Nothing was written. What is there says why, unless it changed meanwhile.
-        let actual = version(connection, statements, key).await?;
-        write.expected.decide(intent, key, actual)?;
-        if let Some(actual) = actual {
-            // At its last revision a document is not written again.
-            actual.next()?;
-        }
+        let now = row::time(&found, 4)?;
+        Ok(Some((row::aged_document(&found, 0, key.clone())?, now)))
     }
-    Err(Error::new(
-        ErrorKind::Contended,
-        "others changed the document at the same time, again and again",
-    )
-    .into())
+
+    async fn put(
+        &mut self,
+        statements: &Statements,
+        write: &Write,
+        body: &Body,
+        attempt: usize,
+    ) -> Result<Told, Failure> {
+        // What nearly every document is replaced by, and else changes nothing.
+        let written = if attempt == 0 && stamps_same(statements, write) {
+            replace_same(self, statements, write, body).await?
+        } else {
+            put_once(self, statements, write, body).await?
+        };
+        Ok(written.into())
+    }
+
+    async fn replace(
+        &mut self,
+        statements: &Statements,
+        write: &Write,
+        version: Version,
+        body: &Body,
+    ) -> Result<Told, Failure> {
+        let next = version.next()?;
+        let text = body::stored(body, statements.max_packet)?;
+        let replace = row::statement(&statements.replace_exactly)
+            .bind(write.write_id.as_bytes().to_vec())
+            .bind(text.into_owned());
+        let replace = Statements::bind_key(replace, &write.key).bind(version.counter());
+        let done = send(replace, self).await?;
+        Ok(done.map(|_| Receipt::written(Effect::Patched, next)).into())
+    }
+
+    async fn delete(&mut self, statements: &Statements, write: &Write) -> Result<Told, Failure> {
+        Ok(delete_once(self, statements, write).await?.into())
+    }
+
+    async fn evaluate(
+        &mut self,
+        statements: &Statements,
+        calls: &[&Call],
+        body: &Body,
+    ) -> Result<Vec<Option<Scalar>>, Failure> {
+        let text = body::stored(body, statements.max_packet)?;
+        let asked = strongroom_sql::mariadb::evaluate(&statements.model, calls, &text)?;
+        let found = row::query(&asked).fetch_one(self).await?;
+        let made = (0..calls.len()).map(|at| row::scalar(&found, at, Of::Function));
+        made.collect()
+    }
 }
 
 /// Sends a statement that writes one document. What it matched it counts, be it changed or not.
@@ -115,24 +123,14 @@ async fn put_once(
     }
     let id = write.write_id.as_bytes().to_vec();
     match write.expected {
-        Expected::Absent => {
-            let version = Version::created();
-            let insert = row::statement(&statements.insert)
-                .bind(version.counter())
-                .bind(id)
-                .bind(text.into_owned());
-            match send(Statements::bind_key(insert, key), connection).await {
-                Err(Failure::Engine(error)) if is_taken(&error) => Ok(None),
-                done => Ok(done?.map(|_| Receipt::written(Effect::Created, version))),
-            }
-        }
+        Expected::Absent => insert(connection, statements, write, &text).await,
         // The statement that creates or replaces goes by any key that is unique.
         Expected::Any if !statements.has_unique => {
             at_once::upsert(connection, statements, write, &text).await
         }
         Expected::Any | Expected::Present => {
             let replace = row::statement(&statements.replace_present)
-                .bind(id.clone())
+                .bind(id)
                 .bind(text.as_ref().to_owned());
             if let Some(done) = send(Statements::bind_key(replace, key), connection).await? {
                 let counter = i64::try_from(done.last_insert_id())
@@ -141,19 +139,11 @@ async fn put_once(
                 return Ok(Some(Receipt::written(Effect::Replaced, version)));
             }
             if write.expected == Expected::Present
-                || version(connection, statements, key).await?.is_some()
+                || connection.version(statements, key).await?.is_some()
             {
                 return Ok(None);
             }
-            let version = Version::created();
-            let insert = row::statement(&statements.insert)
-                .bind(version.counter())
-                .bind(id)
-                .bind(text.into_owned());
-            match send(Statements::bind_key(insert, key), connection).await {
-                Err(Failure::Engine(error)) if is_taken(&error) => Ok(None),
-                done => Ok(done?.map(|_| Receipt::written(Effect::Created, version))),
-            }
+            insert(connection, statements, write, &text).await
         }
         Expected::Exactly(version) => {
             let Some(counter) = version.counter() else {
@@ -168,6 +158,24 @@ async fn put_once(
             let done = send(replace, connection).await?;
             Ok(done.map(|_| Receipt::written(Effect::Replaced, next)))
         }
+    }
+}
+
+/// Creates a document. `None` if it is there.
+async fn insert(
+    connection: &mut MySqlConnection,
+    statements: &Statements,
+    write: &Write,
+    text: &str,
+) -> Result<Option<Receipt>, Failure> {
+    let version = Version::created();
+    let insert = row::statement(&statements.insert)
+        .bind(version.counter())
+        .bind(write.write_id.as_bytes().to_vec())
+        .bind(text.to_owned());
+    match send(Statements::bind_key(insert, &write.key), connection).await {
+        Err(Failure::Engine(error)) if is_taken(&error) => Ok(None),
+        done => Ok(done?.map(|_| Receipt::written(Effect::Created, version))),
     }
 }
 
@@ -262,40 +270,6 @@ async fn stamp_once(
     }
 }
 
-/// Reads and locks the document, and replaces what was read.
-async fn patch_once(
-    connection: &mut MySqlConnection,
-    statements: &Statements,
-    write: &Write,
-) -> Result<Option<Receipt>, Failure> {
-    let key = &write.key;
-    let intent = Intent::from(&write.action);
-    let Action::Patch(patch) = &write.action else {
-        return Err(Error::internal("this is no patch").into());
-    };
-    let get = Statements::with_key(&statements.get_locked, key);
-    let Some(found) = row::first(get, connection).await? else {
-        write.expected.decide(intent, key, None)?;
-        return Err(Error::not_found(key.clone()).into());
-    };
-    let now = row::time(&found, 4)?;
-    let found = row::aged_document(&found, 0, key.clone())?;
-    write.expected.decide(intent, key, Some(found.version))?;
-    let patched = patch.apply(&found.body)?;
-    let (patched, made): (Body, Made) =
-        computed::onto(connection, statements, write, patched).await?;
-    let (patched, stamps) = write.stamp(&statements.model, patched, Some(&found.body), now)?;
-    let next = found.version.next()?;
-    let text = body::stored(&patched, statements.max_packet)?;
-    let replace = row::statement(&statements.replace_exactly)
-        .bind(write.write_id.as_bytes().to_vec())
-        .bind(text.into_owned());
-    let replace = Statements::bind_key(replace, key).bind(found.version.counter());
-    let done = send(replace, connection).await?;
-    let receipt = Receipt::written(Effect::Patched, next).with_made(made);
-    Ok(done.map(|_| receipt.with_stamps(stamps)))
-}
-
 async fn delete_once(
     connection: &mut MySqlConnection,
     statements: &Statements,
@@ -316,14 +290,4 @@ async fn delete_once(
         None if write.expected == Expected::Any => Some(Receipt::without_version(Effect::Absent)),
         None => None,
     })
-}
-
-async fn version(
-    connection: &mut MySqlConnection,
-    statements: &Statements,
-    key: &Key,
-) -> Result<Option<Version>, Failure> {
-    let found = Statements::with_key(&statements.version, key);
-    let found = row::first(found, connection).await?;
-    found.map(|found| row::version(&found, 0)).transpose()
 }

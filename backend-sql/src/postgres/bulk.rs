@@ -1,12 +1,8 @@
 //! Many writes.
 //!
-//! Puts and deletes of different documents are decided and written by one statement for a
-//! thousand of them: see [`at_once`]. What that leaves, and every bulk of other items, is carried
-//! out within a transaction: the documents that are there are locked in the order of their keys,
-//! the items are decided one after another in memory, and what they come to is written by one
-//! statement for each of creating, replacing and deleting. Where that cannot tell which item is at
-//! fault, because fields are unique or the server refused a value, or where functions make fields,
-//! the items are written one by one.
+//! Puts and deletes of different documents are decided and written by one statement for a thousand
+//! of them: see [`at_once`]. What that leaves is written by one statement for each of creating,
+//! replacing and deleting.
 
 pub(crate) mod at_once;
 
@@ -14,178 +10,152 @@ use sqlx_core::query::query;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::sql_str::AssertSqlSafe;
 use strongroom_core::error::Result;
-use strongroom_core::model::Key;
+use strongroom_core::model::{Key, Model, Timestamp};
 use strongroom_core::store::BulkItem;
 use strongroom_sql::postgres::NOW;
 
+use crate::bulk::{Bulks, Part};
 use crate::failure::{Failure, Phase};
-use crate::outcomes::{Outcomes, all_undone, computes, fill, keyed, left, order, untold};
-use crate::slots::{Settled, Slots};
+use crate::outcomes::{self, Outcomes, Told};
+use crate::slots::{Changes, Settled, Slots};
 use crate::work::Undo;
+use crate::write;
 
 use super::body;
 use super::connection::Connection;
-use super::error::{answered, is_serialization};
+use super::error::{answered, is_of_an_item, is_serialization};
 use super::row;
 use super::statements::Statements;
-use super::write;
 
-/// How often a bulk that lost a race for a key is decided anew.
-const ATTEMPTS: usize = 16;
+/// Begins a savepoint in place of the one before.
+const NEXT_PART: &str = "RELEASE SAVEPOINT strongroom_part; SAVEPOINT strongroom_part";
 
-/// Goes back to where the call began, as far as there is something to undo.
-pub(crate) async fn undo(connection: &mut Connection, undo: Undo) -> Result<(), Failure> {
-    if let Some(sql) = undo.sql() {
-        raw_sql(sql).execute(connection).await?;
-    }
-    Ok(())
-}
-
-/// Carries out a bulk within a transaction. An atomic one that fails has undone what it wrote.
-pub(crate) async fn bulk(
-    connection: &mut Connection,
-    statements: &Statements,
-    items: &[BulkItem],
-    atomic: bool,
-    undo: Undo,
-) -> Result<Outcomes, Failure> {
-    let Some(order) = order(&statements.model, items).filter(|order| !order.is_empty()) else {
-        return locked(connection, statements, items, atomic, undo).await;
+impl Bulks for Connection {
+    /// The savepoint of the last statement for many documents is still there.
+    const PART: Part = Part {
+        begin: NEXT_PART,
+        end: Some("RELEASE SAVEPOINT strongroom_part"),
     };
-    let mut told = untold(items);
-    let mut begin = "SAVEPOINT strongroom_part";
-    for places in order.chunks(at_once::MOST) {
-        raw_sql(begin).execute(&mut *connection).await?;
-        begin = "RELEASE SAVEPOINT strongroom_part; SAVEPOINT strongroom_part";
-        at_once::write(connection, statements, items, places, Undo::Part, &mut told).await?;
-    }
-    let open = left(items, &told);
-    if atomic {
-        let failed = told.iter().flatten().any(Result::is_err);
-        if failed || !open.is_empty() {
-            self::undo(connection, undo).await?;
-        }
-        if !open.is_empty() {
-            return locked(connection, statements, items, atomic, undo).await;
-        }
-        let outcomes = told.into_iter().flatten().collect();
-        return Ok(if failed {
-            all_undone(outcomes)
-        } else {
-            outcomes
-        });
-    }
-    if !open.is_empty() {
-        raw_sql(begin).execute(&mut *connection).await?;
-        let outcomes = locked(connection, statements, &open, false, Undo::Part).await?;
-        fill(&mut told, outcomes);
-    }
-    raw_sql("RELEASE SAVEPOINT strongroom_part")
-        .execute(connection)
-        .await?;
-    Ok(told.into_iter().flatten().collect())
-}
 
-/// Carries out a bulk of any items within a transaction, as [`bulk`] does.
-pub(crate) async fn locked(
-    connection: &mut Connection,
-    statements: &Statements,
-    items: &[BulkItem],
-    atomic: bool,
-    undo: Undo,
-) -> Result<Outcomes, Failure> {
-    let model = &statements.model;
-    let keyed = |outcomes| keyed(outcomes, model, items);
-    let one_by_one_only = items.iter().any(computes) || model.fields().any(|field| field.unique);
-    if !one_by_one_only {
-        for _ in 0..ATTEMPTS {
-            match together(connection, statements, items, atomic).await {
-                Ok(Some(outcomes)) => return Ok(keyed(outcomes)),
-                // Someone created a document between two of the statements.
-                Ok(None) => self::undo(connection, undo).await?,
-                Err(Failure::Engine(error))
-                    if answered(&error).is_some_and(|e| is_of_an_item(e.code())) =>
-                {
-                    self::undo(connection, undo).await?;
-                    break;
-                }
-                Err(failure) => return Err(failure),
-            }
+    async fn send(&mut self, sql: &'static str) -> Result<(), Failure> {
+        raw_sql(sql).execute(self).await?;
+        Ok(())
+    }
+
+    fn is_of_an_item(failure: &Failure) -> bool {
+        matches!(failure, Failure::Engine(error) if is_of_an_item(error))
+    }
+
+    fn order(model: &Model, items: &[BulkItem]) -> Option<Vec<usize>> {
+        outcomes::order(model, items)
+    }
+
+    async fn at_once(
+        &mut self,
+        statements: &Statements,
+        items: &[BulkItem],
+        order: &[usize],
+        _undo: Undo,
+        told: &mut Told,
+    ) -> Result<(), Failure> {
+        let mut begin = "SAVEPOINT strongroom_part";
+        for places in order.chunks(at_once::MOST) {
+            self.send(begin).await?;
+            begin = NEXT_PART;
+            at_once::write(self, statements, items, places, Undo::Part, told).await?;
         }
+        Ok(())
     }
-    let outcomes = one_by_one(connection, statements, items).await?;
-    if atomic && outcomes.iter().any(Result::is_err) {
-        self::undo(connection, undo).await?;
-        return Ok(keyed(all_undone(outcomes)));
+
+    async fn lock<'i>(
+        &mut self,
+        statements: &Statements,
+        items: &'i [BulkItem],
+    ) -> Result<Slots<'i>, Failure> {
+        let mut slots = Slots::new(&statements.model, items);
+        let keys = slots.keys();
+        for found in statements.locking(&keys).fetch_all(self).await? {
+            let (key, next) = row::key(&found, statements.model.is_routed())?;
+            slots.found(&key, row::version(&found, next)?)?;
+            slots.at(row::time(&found, next + 1)?);
+        }
+        Ok(slots)
     }
-    Ok(keyed(outcomes))
-}
 
-/// Whether one item may be refused so, and the others not.
-fn is_of_an_item(code: &str) -> bool {
-    code.starts_with("22") || code.starts_with("23") || code.starts_with("54")
-}
-
-/// Decides all items and writes what they come to; `None` if a document was created meanwhile.
-async fn together(
-    connection: &mut Connection,
-    statements: &Statements,
-    items: &[BulkItem],
-    atomic: bool,
-) -> Result<Option<Outcomes>, Failure> {
-    let mut slots = lock(connection, statements, items).await?;
-    if slots.want_time(&statements.model) {
+    async fn time(&mut self) -> Result<Timestamp, Failure> {
         let asked = query(AssertSqlSafe(format!("SELECT {NOW}")));
-        slots.at(row::time(&asked.fetch_one(&mut *connection).await?, 0)?);
+        row::time(&asked.fetch_one(self).await?, 0)
     }
-    let to_read = slots.to_read(&statements.model);
-    if !to_read.is_empty() {
-        let get = statements.with_keys(&statements.get_many, &to_read);
-        for found in get.fetch_all(&mut *connection).await? {
+
+    async fn read(
+        &mut self,
+        statements: &Statements,
+        keys: &[&Key],
+        slots: &mut Slots<'_>,
+    ) -> Result<(), Failure> {
+        let get = statements.with_keys(&statements.get_many, keys);
+        for found in get.fetch_all(self).await? {
             let at = usize::try_from(row::integer(&found, 0)? - 1).unwrap_or(usize::MAX);
-            if let Some(key) = to_read.get(at) {
+            if let Some(key) = keys.get(at) {
                 slots.read(key, row::body(&found, 4)?);
             }
         }
+        Ok(())
     }
-    let outcomes = slots.decide(&statements.model);
-    if atomic && outcomes.iter().any(Result::is_err) {
-        return Ok(Some(all_undone(outcomes)));
-    }
-    let changes = slots.changes();
-    if !changes.created.is_empty() {
-        let wanted = changes.created.len();
-        let insert = Batch::of(&changes.created)?.bind(statements, &statements.insert_many);
-        let done = insert.execute(&mut *connection).await?.rows_affected();
-        if u64::try_from(wanted) != Ok(done) {
-            return Ok(None);
-        }
-    }
-    if !changes.replaced.is_empty() {
-        let update = Batch::of(&changes.replaced)?.bind(statements, &statements.update_many);
-        update.execute(&mut *connection).await?;
-    }
-    if !changes.deleted.is_empty() {
-        let delete = statements.with_keys(&statements.delete_many, &changes.deleted);
-        delete.execute(&mut *connection).await?;
-    }
-    Ok(Some(outcomes))
-}
 
-/// Locks the documents of all items that are there.
-async fn lock<'i>(
-    connection: &mut Connection,
-    statements: &Statements,
-    items: &'i [BulkItem],
-) -> Result<Slots<'i>, Failure> {
-    let mut slots = Slots::new(&statements.model, items);
-    let keys = slots.keys();
-    for found in statements.locking(&keys).fetch_all(connection).await? {
-        let (key, next) = row::key(&found, statements.model.is_routed())?;
-        slots.found(&key, row::version(&found, next)?)?;
-        slots.at(row::time(&found, next + 1)?);
+    async fn change(
+        &mut self,
+        statements: &Statements,
+        changes: &Changes<'_>,
+    ) -> Result<bool, Failure> {
+        if !changes.created.is_empty() {
+            let wanted = changes.created.len();
+            let insert = Batch::of(&changes.created)?.bind(statements, &statements.insert_many);
+            let done = insert.execute(&mut *self).await?.rows_affected();
+            if u64::try_from(wanted) != Ok(done) {
+                return Ok(false);
+            }
+        }
+        if !changes.replaced.is_empty() {
+            let update = Batch::of(&changes.replaced)?.bind(statements, &statements.update_many);
+            update.execute(&mut *self).await?;
+        }
+        if !changes.deleted.is_empty() {
+            let delete = statements.with_keys(&statements.delete_many, &changes.deleted);
+            delete.execute(self).await?;
+        }
+        Ok(true)
     }
-    Ok(slots)
+
+    /// Each item has a savepoint of its own.
+    async fn one_by_one(
+        &mut self,
+        statements: &Statements,
+        items: &[BulkItem],
+    ) -> Result<Outcomes, Failure> {
+        // Locked in the order of their keys, so that bulks do not wait for each other in a circle.
+        drop(self.lock(statements, items).await?);
+        let mut outcomes = Vec::with_capacity(items.len());
+        self.send("SAVEPOINT strongroom_item").await?;
+        for item in items {
+            let outcome = match write::item(self, statements, item).await {
+                Err(Failure::Engine(error))
+                    if answered(&error).is_none() || is_serialization(&error) =>
+                {
+                    return Err(Failure::Engine(error));
+                }
+                outcome => outcome,
+            };
+            let next = match &outcome {
+                Err(Failure::Engine(_)) => "ROLLBACK TO SAVEPOINT strongroom_item",
+                _ => "RELEASE SAVEPOINT strongroom_item; SAVEPOINT strongroom_item",
+            };
+            self.send(next).await?;
+            outcomes.push(outcome.map_err(|f| f.told(Phase::Read, Some(&statements.model))));
+        }
+        self.send("RELEASE SAVEPOINT strongroom_item").await?;
+        Ok(outcomes)
+    }
 }
 
 /// Documents that one statement writes.
@@ -218,38 +188,4 @@ impl<'k> Batch<'k> {
             .bind(self.write_ids)
             .bind(self.bodies)
     }
-}
-
-/// Writes one item after another, each within a savepoint of its own.
-async fn one_by_one(
-    connection: &mut Connection,
-    statements: &Statements,
-    items: &[BulkItem],
-) -> Result<Outcomes, Failure> {
-    // Locked in the order of their keys, so that bulks do not wait for each other in a circle.
-    drop(lock(connection, statements, items).await?);
-    let mut outcomes = Vec::with_capacity(items.len());
-    raw_sql("SAVEPOINT strongroom_item")
-        .execute(&mut *connection)
-        .await?;
-    for item in items {
-        let outcome = match write::item(connection, statements, item).await {
-            Err(Failure::Engine(error))
-                if answered(&error).is_none() || is_serialization(&error) =>
-            {
-                return Err(Failure::Engine(error));
-            }
-            outcome => outcome,
-        };
-        let next = match &outcome {
-            Err(Failure::Engine(_)) => "ROLLBACK TO SAVEPOINT strongroom_item",
-            _ => "RELEASE SAVEPOINT strongroom_item; SAVEPOINT strongroom_item",
-        };
-        raw_sql(next).execute(&mut *connection).await?;
-        outcomes.push(outcome.map_err(|f| f.told(Phase::Read, Some(&statements.model))));
-    }
-    raw_sql("RELEASE SAVEPOINT strongroom_item")
-        .execute(connection)
-        .await?;
-    Ok(outcomes)
 }

@@ -4,8 +4,9 @@ use sqlx_core::Error as Driver;
 use sqlx_postgres::PgDatabaseError;
 use strongroom_core::error::{Error, ErrorKind};
 use strongroom_core::model::Model;
-use strongroom_sql::dialect::unique_index_name;
 use strongroom_sql::postgres::short_name;
+
+use crate::failure::violated;
 
 /// The server's own error, if it is one after which the connection can go on.
 pub(crate) fn answered(error: &Driver) -> Option<&PgDatabaseError> {
@@ -22,13 +23,20 @@ pub(crate) fn is_serialization(error: &Driver) -> bool {
     answered(error).is_some_and(|e| matches!(e.code(), "40001" | "40P01"))
 }
 
+/// Whether one item of a bulk may be refused so, and the others not.
+pub(crate) fn is_of_an_item(error: &Driver) -> bool {
+    let classes = ["22", "23", "54"];
+    answered(error)
+        .is_some_and(|answer| classes.iter().any(|class| answer.code().starts_with(class)))
+}
+
 /// Tells what the server answered.
 pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
     let Some(answer) = answered(&error) else {
         return Error::internal("the server gave no answer").with_source(error);
     };
     let kind = match answer.code() {
-        "23505" => return violated(answer, model),
+        "23505" => return violated(answer.constraint().unwrap_or_default(), short_name, model),
         "40001" | "40P01" | "55P03" | "55006" => ErrorKind::Contended,
         "57014" => ErrorKind::Timeout,
         "42P01" => {
@@ -62,18 +70,4 @@ pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
         within.unwrap_or_default()
     );
     Error::new(kind, message).with_source(error)
-}
-
-fn violated(answer: &PgDatabaseError, model: Option<&Model>) -> Error {
-    let index = answer.constraint().unwrap_or_default();
-    let field = model.and_then(|model| {
-        let mut fields = model.fields().filter(|field| field.unique);
-        fields.find(|field| short_name(&unique_index_name(model, &field.path)) == index)
-    });
-    // The server's own words hold the value, which may be secret.
-    let message = match field {
-        Some(field) => format!("field {} is unique, and its value is taken", field.path),
-        None => format!("a unique value is taken, by the index {index}"),
-    };
-    Error::new(ErrorKind::UniqueViolation, message)
 }

@@ -1,9 +1,6 @@
 //! Where the server is, and how it is spoken to.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx_postgres::{PgConnectOptions, PgSslMode};
@@ -11,7 +8,10 @@ use strongroom_core::error::{Error, ErrorKind, Result};
 use strongroom_core::query::FunctionName;
 use strongroom_core::store::FunctionSupport;
 
-use super::login::{self, Connector, PostgresLogin};
+use crate::login::Target;
+use crate::options::{Common, asks_for_tls_mode, common_options};
+
+use super::login::{Connector, PostgresLogin};
 
 /// Longest name of a schema, in bytes.
 const MAX_SCHEMA: usize = 63;
@@ -31,12 +31,10 @@ const MAX_SCHEMA: usize = 63;
 /// ```
 #[derive(Clone)]
 pub struct PostgresOptions {
-    connector: Connector,
+    target: Target<PgConnectOptions>,
     pub(crate) schema: Option<String>,
     pooled: bool,
-    pub(crate) connections: usize,
-    pub(crate) wait: Duration,
-    pub(crate) functions: FunctionSupport,
+    pub(crate) common: Common,
 }
 
 impl PostgresOptions {
@@ -52,116 +50,22 @@ impl PostgresOptions {
     /// URL, which may hold a password.
     pub fn from_url(url: &str) -> Result<Self> {
         let refused = |message: &str| Err(Error::new(ErrorKind::Config, message));
-        let Ok(mut connect) = url.parse::<PgConnectOptions>() else {
+        let Ok(connect) = url.parse::<PgConnectOptions>() else {
             return refused("the URL is not that of a PostgreSQL database");
         };
-        let mut tls_by_host = false;
-        let asked = url.contains("sslmode") || url.contains("ssl-mode");
-        match connect.get_ssl_mode() {
-            PgSslMode::Allow | PgSslMode::Prefer if asked => {
-                return refused(
-                    "sslmode allow or prefer may go without TLS unnoticed: say disable, require, \
-                     verify-ca or verify-full",
-                );
-            }
-            PgSslMode::Allow | PgSslMode::Prefer => {
-                connect = login::tls_by_host(connect);
-                tls_by_host = true;
-            }
-            _ => {}
+        let tls_by_host = matches!(connect.get_ssl_mode(), PgSslMode::Allow | PgSslMode::Prefer);
+        if tls_by_host && asks_for_tls_mode(url) {
+            return refused(
+                "sslmode allow or prefer may go without TLS unnoticed: say disable, require, \
+                 verify-ca or verify-full",
+            );
         }
         Ok(Self {
-            connector: Connector {
-                connect,
-                tls_by_host,
-                log_in: None,
-                settings: None,
-            },
+            target: Target::new(connect, tls_by_host),
             schema: None,
             pooled: false,
-            connections: 8,
-            wait: Duration::from_secs(10),
-            functions: FunctionSupport::Registered(BTreeSet::new()),
+            common: Common::default(),
         })
-    }
-
-    /// Sets how many connections the store opens at most. Eight by default, one at least.
-    #[must_use]
-    pub fn connections(mut self, connections: usize) -> Self {
-        self.connections = connections.max(1);
-        self
-    }
-
-    /// Sets how long a call waits for a free connection, and a write for another one or a
-    /// transaction that holds the document. Ten seconds by default, at least a millisecond.
-    #[must_use]
-    pub fn wait(mut self, wait: Duration) -> Self {
-        self.wait = wait.max(Duration::from_millis(1));
-        self
-    }
-
-    /// Lets filters and writes call these functions of the server's, and no others. None by
-    /// default: whoever may ask questions could otherwise call whatever the user of the connection
-    /// may, which can be much.
-    ///
-    /// A function is found by its name in the schemas where the connection looks for tables. It is
-    /// passed numbers of fields as `numeric`, timestamps as `bigint` milliseconds, and a text
-    /// that holds the characters U+0000 or U+0001 as it is stored, with pairs for them.
-    ///
-    /// # Errors
-    ///
-    /// `Invalid` if a name is not allowed.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use strongroom_sqlx::PostgresOptions;
-    ///
-    /// let options = PostgresOptions::from_url("postgres://ada@127.0.0.1/app")?;
-    /// let options = options.functions(["lower", "length"])?;
-    /// # let _ = options;
-    /// # Ok::<(), strongroom_core::Error>(())
-    /// ```
-    pub fn functions<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Result<Self> {
-        let names = names.into_iter().map(FunctionName::new);
-        self.functions = FunctionSupport::Registered(names.collect::<Result<_>>()?);
-        Ok(self)
-    }
-
-    /// Lets filters and writes call every function that the server has. For questions that nobody
-    /// else may ask: see [`functions`](Self::functions).
-    #[must_use]
-    pub fn all_functions(mut self) -> Self {
-        self.functions = FunctionSupport::Server;
-        self
-    }
-
-    /// Asks this function before each connection is opened what it is opened with: for passwords
-    /// that change, and for connectors that listen in places of their own. It is asked again for
-    /// every connection, and by several at once; what takes long it had better keep.
-    ///
-    /// Its error is the error of the call that needed the connection. It is dropped half-way where
-    /// that call is dropped or does not wait longer.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use strongroom_sqlx::{PostgresLogin, PostgresOptions};
-    ///
-    /// # async fn token() -> Result<String, strongroom_core::Error> { Ok(String::new()) }
-    /// let options = PostgresOptions::from_url("postgres://ada@db.example.org/app")?
-    ///     .log_in(|| async { Ok(PostgresLogin::new().password(token().await?)) });
-    /// # let _ = options;
-    /// # Ok::<(), strongroom_core::Error>(())
-    /// ```
-    #[must_use]
-    pub fn log_in<F, L>(mut self, log_in: F) -> Self
-    where
-        F: Fn() -> L + Send + Sync + 'static,
-        L: Future<Output = Result<PostgresLogin>> + Send + 'static,
-    {
-        self.connector.log_in = Some(Arc::new(move || Box::pin(log_in())));
-        self
     }
 
     /// Keeps everything in a schema of this name, which is made where it is not there. Stores of
@@ -229,7 +133,11 @@ impl PostgresOptions {
 
     /// What opens the connections.
     pub(crate) fn connector(&self) -> Connector {
-        let wait = self.wait.as_millis().min(i32::MAX.unsigned_abs().into());
+        let wait = self
+            .common
+            .wait
+            .as_millis()
+            .min(i32::MAX.unsigned_abs().into());
         let mut settings = vec![
             ("lock_timeout", wait.to_string()),
             // Compiling a statement to machine code costs more than the small ones sent here.
@@ -239,21 +147,35 @@ impl PostgresOptions {
         if let Some(schema) = &self.schema {
             settings.push(("search_path", quoted(schema)));
         }
-        let mut connector = self.connector.clone();
-        if self.pooled {
-            let settings = settings.iter().map(|(name, value)| match *name {
-                // A list of names, and not one text.
-                "search_path" => format!("; SET LOCAL {name} = {value}"),
-                _ => format!("; SET LOCAL {name} = '{value}'"),
-            });
-            connector.settings = Some(settings.collect::<String>().into());
-            connector.connect = connector.connect.extra_float_digits(None);
-        } else {
-            connector.connect = connector.connect.options(settings);
+        let target = self.target.clone();
+        if !self.pooled {
+            return Connector {
+                target: target.map(|connect| connect.options(settings)),
+                settings: None,
+            };
         }
-        connector
+        let settings = settings.iter().map(|(name, value)| match *name {
+            // A list of names, and not one text.
+            "search_path" => format!("; SET LOCAL {name} = {value}"),
+            _ => format!("; SET LOCAL {name} = '{value}'"),
+        });
+        Connector {
+            target: target.map(|connect| connect.extra_float_digits(None)),
+            settings: Some(settings.collect::<String>().into()),
+        }
     }
 }
+
+common_options!(
+    PostgresOptions,
+    PostgresLogin,
+    wait: "The server counts it in milliseconds.",
+    functions: "A function is found by its name in the schemas where the connection looks for tables. \
+                It is passed numbers of fields as `numeric`, timestamps as `bigint` milliseconds, and \
+                a text that holds the characters U+0000 or U+0001 as it is stored, with pairs for \
+                them.",
+    url: "postgres://ada@db.example.org/app"
+);
 
 /// A name as SQL has it.
 fn quoted(name: &str) -> String {
@@ -262,18 +184,12 @@ fn quoted(name: &str) -> String {
 
 impl fmt::Debug for PostgresOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let connect = &self.connector.connect;
-        f.debug_struct("PostgresOptions")
-            .field("host", &connect.get_host())
-            .field("port", &connect.get_port())
-            .field("database", &connect.get_database())
-            .field("user", &connect.get_username())
-            .field("tls", &connect.get_ssl_mode())
+        let mut shown = f.debug_struct("PostgresOptions");
+        self.target.show(&mut shown);
+        shown
             .field("schema", &self.schema)
-            .field("pooled", &self.pooled)
-            .field("connections", &self.connections)
-            .field("wait", &self.wait)
-            .field("functions", &self.functions)
-            .finish()
+            .field("pooled", &self.pooled);
+        self.common.show(&mut shown);
+        shown.finish()
     }
 }

@@ -218,6 +218,13 @@ impl Ask for Connection {
         Ok(query(statement).fetch_all(self).await?)
     }
 
+    async fn plan(&mut self, statement: &Statement) -> Result<Vec<String>, Failure> {
+        let query = query(statement).persistent(false);
+        let lines = query.fetch_all(self).await?;
+        let lines = lines.iter().map(|line| line.try_get(0));
+        Ok(lines.collect::<Result<_, _>>()?)
+    }
+
     fn key(row: &PgRow, routed: bool) -> Result<(Key, usize), Failure> {
         key(row, routed)
     }

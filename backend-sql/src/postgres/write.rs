@@ -1,4 +1,4 @@
-//! One write: the table of writes in SQL.
+//! Single writes, as PostgreSQL has them.
 //!
 //! A statement decides the expectation, writes, and tells what was there if it wrote nothing. The
 //! two halves of such a statement see one state of the data from before it; where a race makes
@@ -6,134 +6,105 @@
 
 use sqlx_core::row::Row;
 use sqlx_postgres::PgRow;
-use strongroom_core::error::{Error, ErrorKind};
-use strongroom_core::model::{Expected, Key, Version};
-use strongroom_core::store::{Action, BulkItem, Effect, Intent, Made, Receipt, Stamps, Write};
+use strongroom_core::error::Result;
+use strongroom_core::model::{Body, Expected, Key, Model, RawDocument, Scalar, Timestamp, Version};
+use strongroom_core::query::Call;
+use strongroom_core::store::{Effect, Receipt, Stamps, Write};
+
+use crate::failure::Failure;
+use crate::outcomes;
+use crate::write::{Told, Writes};
 
 use super::body;
-use super::computed;
 use super::connection::Connection;
 use super::row;
 use super::statements::Statements;
-use crate::failure::Failure;
 
-/// How often a write that lost a race, which told it nothing, is decided anew.
-const ATTEMPTS: usize = 32;
+impl Writes for Connection {
+    type Statements = Statements;
 
-type Written = Result<Receipt, Failure>;
-
-/// Whether the write needs a transaction around it.
-pub(crate) fn needs_transaction(write: &Write) -> bool {
-    matches!(write.action, Action::Patch(_))
-}
-
-/// Carries out one item of a bulk within a transaction.
-pub(crate) async fn item(
-    connection: &mut Connection,
-    statements: &Statements,
-    item: &BulkItem,
-) -> Written {
-    match item {
-        BulkItem::Write(one) => write(connection, statements, one).await,
-        BulkItem::Check { key, expected } => {
-            statements.model.check_key(key)?;
-            let actual = version(connection, statements, key).await?;
-            let effect = expected.decide(Intent::Check, key, actual)?;
-            Ok(Receipt::without_version(effect))
-        }
+    fn model(statements: &Statements) -> &Model {
+        &statements.model
     }
-}
 
-/// Carries out one write; a patch within a transaction.
-pub(crate) async fn write(
-    connection: &mut Connection,
-    statements: &Statements,
-    write: &Write,
-) -> Written {
-    let key = &write.key;
-    statements.model.check_key(key)?;
-    let intent = Intent::from(&write.action);
-    write.expected.check(intent, key)?;
-    for _ in 0..ATTEMPTS {
-        let actual = match &write.action {
-            Action::Put(put) => {
-                let (put, made) = match write.computed.is_empty() {
-                    true => (put.clone(), Made::new()),
-                    false => computed::onto(connection, statements, write, put.clone()).await?,
-                };
-                let body = body::stored(&put)?;
-                match put_once(connection, statements, write, &body).await? {
-                    Told::Written(receipt) => return Ok(receipt.with_made(made)),
-                    Told::There(actual) => actual,
-                }
-            }
-            Action::Patch(patch) => {
-                let get = Statements::with_key(&statements.get_locked, key);
-                let Some(found) = get.fetch_optional(&mut *connection).await? else {
-                    write.expected.decide(intent, key, None)?;
-                    return Err(Error::not_found(key.clone()).into());
-                };
-                let now = row::time(&found, 4)?;
-                let found = row::aged_document(&found, 0, key.clone())?;
-                write.expected.decide(intent, key, Some(found.version))?;
-                let patched = patch.apply(&found.body)?;
-                let (patched, made) =
-                    computed::onto(connection, statements, write, patched).await?;
-                let (patched, stamps) =
-                    write.stamp(&statements.model, patched, Some(&found.body), now)?;
-                let next = found.version.next()?;
-                let body = body::stored(&patched)?;
-                let replace = Statements::with_key(&statements.plain().replace_exactly, key)
-                    .bind(found.version.counter())
-                    .bind(write.write_id.as_bytes().to_vec())
-                    .bind(body.into_owned());
-                match told(replace.fetch_optional(&mut *connection).await?)? {
-                    Some((true, ..)) => {
-                        let receipt = Receipt::written(Effect::Patched, next);
-                        return Ok(receipt.with_made(made).with_stamps(stamps));
-                    }
-                    other => other.map(|(_, version, _)| version),
-                }
-            }
-            Action::Delete => match delete_once(connection, statements, write).await? {
-                Told::Written(receipt) => return Ok(receipt),
-                Told::There(actual) => actual,
-            },
-        };
-        // Nothing was written. What is there says why, unless it changed meanwhile.
-        let actual = match actual {
-            Some(actual) => Some(actual),
-            None => version(connection, statements, key).await?,
-        };
-        write.expected.decide(intent, key, actual)?;
-        if let Some(actual) = actual {
-            // At its last revision a document is not written again.
-            actual.next()?;
-        }
+    async fn version(
+        &mut self,
+        statements: &Statements,
+        key: &Key,
+    ) -> Result<Option<Version>, Failure> {
+        let found = Statements::with_key(&statements.version, key);
+        let found = found.fetch_optional(self).await?;
+        found.map(|found| row::version(&found, 0)).transpose()
     }
-    Err(Error::new(
-        ErrorKind::Contended,
-        "others changed the document at the same time, again and again",
-    )
-    .into())
-}
 
-/// What a statement told.
-enum Told {
-    Written(Receipt),
-    /// Nothing was written; the version that is there, if the statement tells.
-    There(Option<Version>),
+    async fn get_locked(
+        &mut self,
+        statements: &Statements,
+        key: &Key,
+    ) -> Result<Option<(RawDocument, Timestamp)>, Failure> {
+        let get = Statements::with_key(&statements.get_locked, key);
+        let Some(found) = get.fetch_optional(self).await? else {
+            return Ok(None);
+        };
+        let now = row::time(&found, 4)?;
+        Ok(Some((row::aged_document(&found, 0, key.clone())?, now)))
+    }
+
+    async fn put(
+        &mut self,
+        statements: &Statements,
+        write: &Write,
+        body: &Body,
+        _attempt: usize,
+    ) -> Result<Told, Failure> {
+        put_once(self, statements, write, body).await
+    }
+
+    async fn replace(
+        &mut self,
+        statements: &Statements,
+        write: &Write,
+        version: Version,
+        body: &Body,
+    ) -> Result<Told, Failure> {
+        let next = version.next()?;
+        let replace = Statements::with_key(&statements.plain().replace_exactly, &write.key)
+            .bind(version.counter())
+            .bind(write.write_id.as_bytes().to_vec())
+            .bind(body::stored(body)?.into_owned());
+        Ok(match told(replace.fetch_optional(self).await?)? {
+            Some((true, ..)) => Told::Written(Receipt::written(Effect::Patched, next)),
+            other => Told::There(other.map(|(_, version, _)| version)),
+        })
+    }
+
+    async fn delete(&mut self, statements: &Statements, write: &Write) -> Result<Told, Failure> {
+        delete_once(self, statements, write).await
+    }
+
+    async fn evaluate(
+        &mut self,
+        statements: &Statements,
+        calls: &[&Call],
+        body: &Body,
+    ) -> Result<Vec<Option<Scalar>>, Failure> {
+        let text = body::stored(body)?;
+        let asked = strongroom_sql::postgres::evaluate(&statements.model, calls, &text)?;
+        let found = row::query(&asked).fetch_one(self).await?;
+        let made = (0..calls.len()).map(|at| row::scalar(&found, at));
+        made.collect()
+    }
 }
 
 async fn put_once(
     connection: &mut Connection,
     statements: &Statements,
     write: &Write,
-    body: &str,
+    body: &Body,
 ) -> Result<Told, Failure> {
     let key = &write.key;
     let id = write.write_id.as_bytes().to_vec();
-    let body = body.to_owned();
+    let body = body::stored(body)?.into_owned();
     let puts = statements.puts(write);
     match write.expected {
         Expected::Absent => {
@@ -157,15 +128,8 @@ async fn put_once(
             let Some(found) = upsert.fetch_optional(connection).await? else {
                 return Ok(Told::There(None));
             };
-            let version = row::version(&found, 0)?;
-            let effect = match version.revision() {
-                Some(1) => Effect::Created,
-                _ => Effect::Replaced,
-            };
-            let stamps = row::stamps(&found, 1)?;
-            Ok(Told::Written(
-                Receipt::written(effect, version).with_stamps(stamps),
-            ))
+            let receipt = outcomes::written(row::version(&found, 0)?);
+            Ok(Told::Written(receipt.with_stamps(row::stamps(&found, 1)?)))
         }
         Expected::Present => {
             let replace = Statements::with_key(&puts.replace_present, key)
@@ -234,14 +198,4 @@ fn told(found: Option<PgRow>) -> Result<Option<(bool, Version, Stamps)>, Failure
             Ok((found.try_get(0)?, version, row::stamps(&found, 2)?))
         })
         .transpose()
-}
-
-async fn version(
-    connection: &mut Connection,
-    statements: &Statements,
-    key: &Key,
-) -> Result<Option<Version>, Failure> {
-    let found = Statements::with_key(&statements.version, key);
-    let found = found.fetch_optional(connection).await?;
-    found.map(|found| row::version(&found, 0)).transpose()
 }

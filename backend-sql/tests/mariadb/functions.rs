@@ -1,77 +1,16 @@
 //! Functions of the server's own, in filters and in what is written.
 
-use std::sync::Arc;
+#[path = "../support/texts.rs"]
+#[allow(unreachable_pub, reason = "shared by test programs")]
+mod texts;
 
 use strongroom_core::error::ErrorKind;
-use strongroom_core::model::{Body, Expected, FieldDeclaration, Key, Kind, Model, Scalar, WriteId};
+use strongroom_core::model::Scalar;
 use strongroom_core::query::{Call, Filter};
-use strongroom_core::store::{
-    CountRequest, EnsureRequest, FunctionSupport, Load, LoadRequest, Save, SaveRequest, Schema,
-    Search, Store, Write,
-};
-use strongroom_sqlx::{MariaDbOptions, MariaDbStore};
+use strongroom_core::store::{FunctionSupport, Store, Write};
 
+use self::texts::{Texts, call, field};
 use crate::support;
-
-struct Texts {
-    store: MariaDbStore,
-    model: Arc<Model>,
-}
-
-impl Texts {
-    async fn new(options: MariaDbOptions) -> Self {
-        let store = MariaDbStore::connect(options).await.unwrap();
-        let mut builder = Model::builder(format!("functions-{}", WriteId::random()));
-        for (name, kind) in [
-            ("k", Kind::Keyword),
-            ("n", Kind::Integer),
-            ("x", Kind::Float),
-            ("b", Kind::Boolean),
-            ("at", Kind::Timestamp),
-        ] {
-            builder = builder.field(FieldDeclaration::new(name.parse().unwrap(), kind));
-        }
-        let model = builder.build().unwrap();
-        let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
-        assert!(ensured.unwrap().created);
-        Self { store, model }
-    }
-
-    fn put(id: &str, body: &str) -> Write {
-        let body = Body::parse(body.to_owned()).unwrap();
-        Write::put(Key::new(id).unwrap(), body, Expected::Any)
-    }
-
-    async fn save(&self, write: Write) -> strongroom_core::Result<()> {
-        let saved = self.store.save(SaveRequest::new(self.model.clone(), write));
-        saved.await.map(drop)
-    }
-
-    async fn body(&self, id: &str) -> Option<String> {
-        let request = LoadRequest::new(self.model.clone(), vec![Key::new(id).unwrap()]);
-        let loaded = self.store.load(request).await.unwrap();
-        let found = loaded.first().unwrap().as_ref();
-        found.map(|found| found.body.as_str().unwrap().to_owned())
-    }
-
-    async fn count(&self, filter: Filter) -> strongroom_core::Result<u64> {
-        let request = CountRequest::new(self.model.clone(), filter);
-        self.store.count(request).await
-    }
-
-    async fn done(self) {
-        let name = self.model.name().clone();
-        assert!(self.store.drop_collection(name).await.unwrap());
-    }
-}
-
-fn call(name: &str) -> Call {
-    Call::new(name).unwrap()
-}
-
-fn field(call: Call, name: &str) -> Call {
-    call.field(name.parse().unwrap())
-}
 
 #[tokio::test]
 async fn arguments_fit_the_functions_of_the_server() {

@@ -16,30 +16,29 @@ where
     for<'c> &'c mut Connection<B>: Executor<'c, Database = B::Driver>,
 {
     let name = format!("{}: lone load, {}", B::FAMILY, T::TABLE);
-    if !report.wants(&name) {
-        return Ok(());
-    }
-    let runtime = &server.runtime;
-    let mut fixture = runtime.block_on(Fixture::<B, T>::new(server, T::samples(DOCUMENTS)))?;
-    let ids: Vec<String> = fixture.held.iter().map(|d| d.id().to_owned()).collect();
-    let (connection, collection) = (&mut fixture.connection, &fixture.collection);
-    report.compare_each(
-        runtime,
-        &name,
-        Line::AtMost(1.15),
-        DOCUMENTS,
-        async |n| {
-            let loaded = B::load::<T>(connection, &ids[n]).await;
-            let (found, _) = loaded.expect("the load runs");
-            assert_eq!(found.id(), ids[n]);
-        },
-        async |n| {
-            let found = collection.get(ids[n].as_str()).await;
-            let found = found.expect("the load runs").expect("it is there");
-            assert_eq!(found.id(), ids[n]);
-        },
-    );
-    runtime.block_on(fixture.remove())
+    let samples = || T::samples(DOCUMENTS);
+    server.on::<B, T>(report, &[&name], samples, |report, fixture| {
+        let runtime = &server.runtime;
+        let ids: Vec<String> = fixture.held.iter().map(|d| d.id().to_owned()).collect();
+        let (connection, collection) = (&mut fixture.connection, &fixture.collection);
+        report.compare_each(
+            runtime,
+            &name,
+            Line::AtMost(1.15),
+            DOCUMENTS,
+            async |n| {
+                let loaded = B::load::<T>(connection, &ids[n]).await;
+                let (found, _) = loaded.expect("the load runs");
+                assert_eq!(found.id(), ids[n]);
+            },
+            async |n| {
+                let found = collection.get(ids[n].as_str()).await;
+                let found = found.expect("the load runs").expect("it is there");
+                assert_eq!(found.id(), ids[n]);
+            },
+        );
+        Ok(())
+    })
 }
 
 /// One guarded save after another, each of a changed document.
@@ -51,32 +50,31 @@ where
     for<'c> &'c mut Connection<B>: Executor<'c, Database = B::Driver>,
 {
     let name = format!("{}: lone guarded save, {}", B::FAMILY, T::TABLE);
-    if !report.wants(&name) {
-        return Ok(());
-    }
-    let runtime = &server.runtime;
-    let mut fixture = runtime.block_on(Fixture::<B, T>::new(server, T::samples(DOCUMENTS)))?;
-    let Fixture {
-        connection,
-        by_hand,
-        collection,
-        held,
-        ..
-    } = &mut fixture;
-    report.compare_each(
-        runtime,
-        &name,
-        Line::AtMost(1.15),
-        DOCUMENTS,
-        async |n| {
-            let (document, version) = &mut by_hand[n];
-            document.touch(Timestamp::now());
-            let saved = B::save(connection, document.id(), document, *version).await;
-            *version = saved.expect("the save runs");
-        },
-        async |n| save_typed(collection, &mut held[n]).await,
-    );
-    runtime.block_on(fixture.remove())
+    let samples = || T::samples(DOCUMENTS);
+    server.on::<B, T>(report, &[&name], samples, |report, fixture| {
+        let runtime = &server.runtime;
+        let Fixture {
+            connection,
+            by_hand,
+            collection,
+            held,
+            ..
+        } = fixture;
+        report.compare_each(
+            runtime,
+            &name,
+            Line::AtMost(1.15),
+            DOCUMENTS,
+            async |n| {
+                let (document, version) = &mut by_hand[n];
+                document.touch(Timestamp::now());
+                let saved = B::save(connection, document.id(), document, *version).await;
+                *version = saved.expect("the save runs");
+            },
+            async |n| save_typed(collection, &mut held[n]).await,
+        );
+        Ok(())
+    })
 }
 
 async fn save_typed<T: Sample>(collection: &Collection<T>, document: &mut Versioned<T>) {
@@ -94,40 +92,39 @@ where
     for<'c> &'c mut Connection<B>: Executor<'c, Database = B::Driver>,
 {
     let name = format!("{}: guarded bulk of {DOCUMENTS}, {}", B::FAMILY, T::TABLE);
-    if !report.wants(&name) {
-        return Ok(());
-    }
-    let runtime = &server.runtime;
-    let mut fixture = runtime.block_on(Fixture::<B, T>::new(server, T::samples(DOCUMENTS)))?;
-    let Fixture {
-        connection,
-        by_hand,
-        collection,
-        held,
-        ..
-    } = &mut fixture;
-    report.compare(
-        &name,
-        Line::AtMost(1.25),
-        &mut |length| {
-            let bulks = runtime.block_on(until(length, async || {
-                let now = Timestamp::now();
-                by_hand.iter_mut().for_each(|(d, _)| d.touch(now));
-                let saved = B::save_all(connection, by_hand).await;
-                saved.expect("the bulk runs");
-            }));
-            bulks * DOCUMENTS as u64
-        },
-        &mut |length| {
-            let bulks = runtime.block_on(until(length, async || {
-                held.iter_mut().for_each(|document| document.change());
-                let saved = collection.save_many(&mut *held).await;
-                assert!(saved.expect("the bulk runs").iter().all(Result::is_ok));
-            }));
-            bulks * DOCUMENTS as u64
-        },
-    );
-    runtime.block_on(fixture.remove())
+    let samples = || T::samples(DOCUMENTS);
+    server.on::<B, T>(report, &[&name], samples, |report, fixture| {
+        let runtime = &server.runtime;
+        let Fixture {
+            connection,
+            by_hand,
+            collection,
+            held,
+            ..
+        } = fixture;
+        report.compare(
+            &name,
+            Line::AtMost(1.25),
+            &mut |length| {
+                let bulks = runtime.block_on(until(length, async || {
+                    let now = Timestamp::now();
+                    by_hand.iter_mut().for_each(|(d, _)| d.touch(now));
+                    let saved = B::save_all(connection, by_hand).await;
+                    saved.expect("the bulk runs");
+                }));
+                bulks * DOCUMENTS as u64
+            },
+            &mut |length| {
+                let bulks = runtime.block_on(until(length, async || {
+                    held.iter_mut().for_each(|document| document.change());
+                    let saved = collection.save_many(&mut *held).await;
+                    assert!(saved.expect("the bulk runs").iter().all(Result::is_ok));
+                }));
+                bulks * DOCUMENTS as u64
+            },
+        );
+        Ok(())
+    })
 }
 
 /// What joining calls costs those that come alone: the reference is the handle without the layer.
@@ -137,39 +134,37 @@ where
 {
     let load = format!("{}: coalescing, lone load, accounts", B::FAMILY);
     let save = format!("{}: coalescing, lone guarded save, accounts", B::FAMILY);
-    if ![&load, &save].iter().any(|name| report.wants(name)) {
-        return Ok(());
-    }
-    let (runtime, line) = (&server.runtime, Line::AtMost(1.05));
-    let samples = Account::samples(DOCUMENTS);
-    let mut fixture = runtime.block_on(Fixture::<B, Account>::new(server, samples))?;
-    let (on, off) = (fixture.collection.clone(), fixture.without_joining());
-    if report.wants(&load) {
-        let ids: Vec<String> = fixture.held.iter().map(|d| d.id().to_owned()).collect();
-        let loaded = async |from: &Collection<Account>, n: usize| {
-            let found = from.get(ids[n].as_str()).await;
-            assert!(found.expect("the load runs").is_some());
-        };
-        report.compare_each(
-            runtime,
-            &load,
-            line,
-            DOCUMENTS,
-            async |n| loaded(&off, n).await,
-            async |n| loaded(&on, n).await,
-        );
-    }
-    if report.wants(&save) {
-        // Each arm has documents of its own.
-        let (a, b) = fixture.held.split_at_mut(DOCUMENTS / 2);
-        report.compare_each(
-            runtime,
-            &save,
-            line,
-            DOCUMENTS / 2,
-            async |n| save_typed(&off, &mut a[n]).await,
-            async |n| save_typed(&on, &mut b[n]).await,
-        );
-    }
-    runtime.block_on(fixture.remove())
+    let samples = || Account::samples(DOCUMENTS);
+    server.on::<B, Account>(report, &[&load, &save], samples, |report, fixture| {
+        let (runtime, line) = (&server.runtime, Line::AtMost(1.05));
+        let (on, off) = (fixture.collection.clone(), fixture.without_joining());
+        if report.wants(&load) {
+            let ids: Vec<String> = fixture.held.iter().map(|d| d.id().to_owned()).collect();
+            let loaded = async |from: &Collection<Account>, n: usize| {
+                let found = from.get(ids[n].as_str()).await;
+                assert!(found.expect("the load runs").is_some());
+            };
+            report.compare_each(
+                runtime,
+                &load,
+                line,
+                DOCUMENTS,
+                async |n| loaded(&off, n).await,
+                async |n| loaded(&on, n).await,
+            );
+        }
+        if report.wants(&save) {
+            // Each arm has documents of its own.
+            let (a, b) = fixture.held.split_at_mut(DOCUMENTS / 2);
+            report.compare_each(
+                runtime,
+                &save,
+                line,
+                DOCUMENTS / 2,
+                async |n| save_typed(&off, &mut a[n]).await,
+                async |n| save_typed(&on, &mut b[n]).await,
+            );
+        }
+        Ok(())
+    })
 }

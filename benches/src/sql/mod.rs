@@ -142,6 +142,27 @@ struct Server {
     runtime: Runtime,
 }
 
+impl Server {
+    /// Measures on documents that are stored for it, if one of the scenarios was asked for.
+    fn on<B: ByHand, T: Document + Clone>(
+        &self,
+        report: &mut Report,
+        names: &[&str],
+        documents: impl FnOnce() -> Vec<T>,
+        measure: impl FnOnce(&mut Report, &mut Fixture<B, T>) -> Result<(), Failure>,
+    ) -> Result<(), Failure>
+    where
+        for<'c> &'c mut Connection<B>: Executor<'c, Database = B::Driver>,
+    {
+        if !names.iter().any(|name| report.wants(name)) {
+            return Ok(());
+        }
+        let mut fixture = self.runtime.block_on(Fixture::new(self, documents()))?;
+        measure(report, &mut fixture)?;
+        self.runtime.block_on(fixture.remove())
+    }
+}
+
 /// The same documents in a collection and in a table by hand.
 struct Fixture<B: ByHand, T: Document> {
     connection: Connection<B>,

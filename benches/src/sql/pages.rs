@@ -29,27 +29,26 @@ where
 {
     let equal = format!("{}: page of 50, one value, orders", B::FAMILY);
     let range = format!("{}: page of 50, range in order, orders", B::FAMILY);
-    if ![&equal, &range].iter().any(|name| report.wants(name)) {
-        return Ok(());
-    }
-    let runtime = &server.runtime;
-    let mut fixture = runtime.block_on(Fixture::<B, Order>::new(server, orders(ORDERS)))?;
-    let connection = &mut fixture.connection;
-    runtime.block_on(raw_sql(B::INDEX).execute(&mut *connection))?;
-    runtime.block_on(raw_sql(B::SETTLE).execute(connection))?;
-    let (f, orders) = (Order::fields(), fixture.collection.clone());
-    let count = CUSTOMERS;
-    compare(&mut fixture, report, server, &equal, count, |n| {
-        let find = orders.find(f.customer().eq(customer(n)));
-        (Asked::Of(customer(n)), find)
-    });
-    let count = ORDERS - 2 * PAGE;
-    compare(&mut fixture, report, server, &range, count, |n| {
-        let find = orders.find(f.placed_at().gte(placed_at(n)));
-        let find = find.sort(f.placed_at().asc());
-        (Asked::From(placed_at(n).as_millis()), find)
-    });
-    runtime.block_on(fixture.remove())
+    let documents = || orders(ORDERS);
+    server.on::<B, Order>(report, &[&equal, &range], documents, |report, fixture| {
+        let runtime = &server.runtime;
+        let connection = &mut fixture.connection;
+        runtime.block_on(raw_sql(B::INDEX).execute(&mut *connection))?;
+        runtime.block_on(raw_sql(B::SETTLE).execute(connection))?;
+        let (f, orders) = (Order::fields(), fixture.collection.clone());
+        let count = CUSTOMERS;
+        compare(fixture, report, server, &equal, count, |n| {
+            let find = orders.find(f.customer().eq(customer(n)));
+            (Asked::Of(customer(n)), find)
+        });
+        let count = ORDERS - 2 * PAGE;
+        compare(fixture, report, server, &range, count, |n| {
+            let find = orders.find(f.placed_at().gte(placed_at(n)));
+            let find = find.sort(f.placed_at().asc());
+            (Asked::From(placed_at(n).as_millis()), find)
+        });
+        Ok(())
+    })
 }
 
 fn compare<B: ByHand>(

@@ -5,7 +5,7 @@ use sqlx_core::connection::Connection as _;
 use sqlx_core::executor::Executor;
 use strongroom::prelude::*;
 
-use super::{ByHand, Connection, Failure, Fixture, Server};
+use super::{ByHand, Connection, Failure, Server};
 use crate::machine;
 use crate::measure::{Line, Report, StreamArm};
 use crate::orders::{Order, orders};
@@ -23,30 +23,29 @@ where
     for<'c> &'c mut Connection<B>: Executor<'c, Database = B::Driver>,
 {
     let name = name::<B>();
-    if !report.wants(&name) {
-        return Ok(());
-    }
-    let runtime = &server.runtime;
-    let mut fixture = runtime.block_on(Fixture::<B, Order>::new(server, orders(STREAMED)))?;
-    (fixture.held, fixture.by_hand) = (Vec::new(), Vec::new());
-    let (connection, collection) = (&mut fixture.connection, &fixture.collection);
-    report.compare(
-        &name,
-        Line::AtMost(1.25),
-        &mut |_| {
-            let count = runtime.block_on(B::stream::<Order>(connection));
-            count.expect("the stream runs")
-        },
-        &mut |_| {
-            let count = runtime.block_on(typed(collection));
-            count.expect("the stream runs")
-        },
-    );
-    for arm in [StreamArm::Reference, StreamArm::Strongroom] {
-        let grown = machine::memory_of(arm, &name, None)?;
-        report.note(format!("{name}: memory of {arm:?} {grown}"));
-    }
-    runtime.block_on(fixture.remove())
+    let documents = || orders(STREAMED);
+    server.on::<B, Order>(report, &[&name], documents, |report, fixture| {
+        let runtime = &server.runtime;
+        (fixture.held, fixture.by_hand) = (Vec::new(), Vec::new());
+        let (connection, collection) = (&mut fixture.connection, &fixture.collection);
+        report.compare(
+            &name,
+            Line::AtMost(1.25),
+            &mut |_| {
+                let count = runtime.block_on(B::stream::<Order>(connection));
+                count.expect("the stream runs")
+            },
+            &mut |_| {
+                let count = runtime.block_on(typed(collection));
+                count.expect("the stream runs")
+            },
+        );
+        for arm in [StreamArm::Reference, StreamArm::Strongroom] {
+            let grown = machine::memory_of(arm, &name, None)?;
+            report.note(format!("{name}: memory of {arm:?} {grown}"));
+        }
+        Ok(())
+    })
 }
 
 /// Runs one arm once in this process, and tells how far its resident memory grew.

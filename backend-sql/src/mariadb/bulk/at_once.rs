@@ -17,7 +17,7 @@ use strongroom_core::store::{Action, BulkItem, Effect, Intent, Receipt, Stamps, 
 use strongroom_sql::mariadb::StampsAhead;
 
 use crate::failure::Failure;
-use crate::outcomes::{self, Told, about, not_written, written};
+use crate::outcomes::{self, Told, not_written, written};
 use crate::slots::Settled;
 use crate::work::{Around, Undo};
 
@@ -316,24 +316,12 @@ pub(crate) async fn write(
     _undo: Undo,
     told: &mut Told,
 ) -> Result<(), Failure> {
-    let mut sent = Vec::with_capacity(places.len());
-    for &place in places {
-        let (Some(item), Some(outcome)) = (items.get(place), told.get_mut(place)) else {
-            continue;
-        };
-        let BulkItem::Write(write) = item else {
-            continue;
-        };
-        match Sent::new(statements, place, write) {
-            Ok(Some(one)) => sent.push(one),
-            Ok(None) => {}
-            Err(error) => *outcome = Some(Err(about(error, &statements.model, item))),
-        }
-    }
+    let model = &statements.model;
+    let sent = outcomes::sent(model, items, places, told, |place, write| {
+        Sent::new(statements, place, write)
+    });
     // Either all items are stamped, or none is.
-    let is_stamped = sent
-        .first()
-        .is_some_and(|s| s.write.sets_stamps(&statements.model));
+    let is_stamped = sent.first().is_some_and(|s| s.write.sets_stamps(model));
     let stamping = statements.ahead().filter(|_| is_stamped);
     for part in parts(&sent, statements.max_packet, |item| item.row.body.len()) {
         let rows = part.iter().map(|sent| &sent.row);
@@ -352,12 +340,8 @@ pub(crate) async fn write(
             delete.execute(&mut *connection).await?;
         }
         for (sent, found) in pairs() {
-            let (Some(outcome), Some(item)) = (told.get_mut(sent.place), items.get(sent.place))
-            else {
-                continue;
-            };
-            let came = sent.outcome(found)?;
-            *outcome = came.map(|came| came.map_err(|e| about(e, &statements.model, item)));
+            let outcome = sent.outcome(found)?;
+            outcomes::tell(model, items, sent.place, told, outcome);
         }
     }
     Ok(())

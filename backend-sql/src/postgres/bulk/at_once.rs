@@ -14,15 +14,14 @@ use strongroom_core::model::{Expected, Key, Version};
 use strongroom_core::store::{Action, BulkItem, Effect, Intent, Receipt, Write};
 
 use crate::failure::Failure;
-use crate::outcomes::{Told, about, first_put, not_written, written};
+use crate::outcomes::{self, Told, first_put, not_written, written};
 use crate::work::{Around, Undo};
 
 use super::super::body;
 use super::super::connection::Connection;
-use super::super::error::answered;
+use super::super::error::is_of_an_item;
 use super::super::row;
 use super::super::statements::Statements;
-use super::is_of_an_item;
 
 pub(crate) use crate::outcomes::order;
 
@@ -106,23 +105,15 @@ pub(crate) async fn write(
     told: &mut Told,
 ) -> Result<(), Failure> {
     let mut columns = Columns::default();
-    let mut sent = Vec::with_capacity(places.len());
-    for &place in places {
-        let (Some(item), Some(outcome)) = (items.get(place), told.get_mut(place)) else {
-            continue;
-        };
-        let BulkItem::Write(write) = item else {
-            continue;
-        };
-        match columns.add(statements, write) {
-            Ok(receipt) => sent.push(Sent {
-                place,
-                write,
-                receipt,
-            }),
-            Err(error) => *outcome = Some(Err(about(error, &statements.model, item))),
-        }
-    }
+    let model = &statements.model;
+    let sent = outcomes::sent(model, items, places, told, |place, write| {
+        let receipt = columns.add(statements, write)?;
+        Ok(Some(Sent {
+            place,
+            write,
+            receipt,
+        }))
+    });
     if sent.is_empty() {
         return Ok(());
     }
@@ -135,15 +126,15 @@ pub(crate) async fn write(
         .bind(columns.write_ids)
         .bind(columns.bodies);
     let rows = match query.fetch_all(&mut *connection).await {
-        Err(error) if answered(&error).is_some_and(|e| is_of_an_item(e.code())) => {
-            return super::undo(connection, undo).await;
+        Err(error) if is_of_an_item(&error) => {
+            return crate::bulk::undo(connection, undo).await;
         }
         rows => rows?,
     };
-    let mut outcomes: Vec<_> = sent.iter().map(|s| Some(Ok(s.receipt.clone()))).collect();
+    let mut came: Vec<_> = sent.iter().map(|s| Some(Ok(s.receipt.clone()))).collect();
     for found in &rows {
         let at = usize::try_from(row::integer(found, 0)? - 1).unwrap_or(usize::MAX);
-        let (Some(sent), Some(outcome)) = (sent.get(at), outcomes.get_mut(at)) else {
+        let (Some(sent), Some(outcome)) = (sent.get(at), came.get_mut(at)) else {
             return Err(Error::internal("a document came that was not asked for").into());
         };
         let version: Option<i64> = found.try_get(2)?;
@@ -153,11 +144,8 @@ pub(crate) async fn write(
             (_, actual) => not_written(sent.write, actual),
         };
     }
-    for (sent, outcome) in sent.into_iter().zip(outcomes) {
-        let (Some(place), Some(item)) = (told.get_mut(sent.place), items.get(sent.place)) else {
-            continue;
-        };
-        *place = outcome.map(|outcome| outcome.map_err(|e| about(e, &statements.model, item)));
+    for (sent, outcome) in sent.into_iter().zip(came) {
+        outcomes::tell(model, items, sent.place, told, outcome);
     }
     Ok(())
 }

@@ -1,78 +1,19 @@
-//! Faults before and after the call to the store, under the layers that every handle has: never a
-//! false conflict, a false success or a write applied twice, and `Indeterminate` only where
-//! nothing could tell.
+//! Saves whose request or reply is lost, by one writer and by many.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use strongroom_core::layers::{
-    Fault, FaultLayer, FaultPlan, FaultRule, Layer, LayerOptions, RetryOptions, TimeoutOptions,
-    default_stack,
-};
-use strongroom_core::model::{Body, Expected, Key};
-use strongroom_core::patch::Patch;
-use strongroom_core::query::Filter;
-use strongroom_core::store::{
-    BeginOptions, BulkItem, BulkReply, EnsureRequest, Receipt, Store, Write,
-};
+use strongroom_core::layers::{Fault, FaultLayer, FaultRule, Layer, default_stack};
+use strongroom_core::model::{Expected, Key};
+use strongroom_core::store::Write;
 use strongroom_core::{ErrorKind, Operation, Result};
 
-use super::races::{at_once, back_off};
-use super::transactions::granted;
-use crate::context::{Context, not_granted};
-use crate::docs::{Docs, key, value_of, version_of};
+use super::super::races::{at_once, back_off};
+use super::{Scene, options, patch, put, scene};
+use crate::context::Context;
+use crate::docs::{key, value_of, version_of};
 use crate::failure::{During, Failure, Outcome, check, check_eq, describe, refused};
 use crate::random::Seed;
-
-/// A collection behind a wire that breaks as a plan says, and the same one without it.
-///
-/// Documents are made through the handle that the faults happen to: it has to tell its own writes
-/// apart where no other writer competes, and one that had just written from elsewhere would be one.
-struct Scene {
-    plan: FaultPlan,
-    /// Through the layers and the faults.
-    faulty: Docs,
-    /// As the case is handed the store.
-    sound: Docs,
-}
-
-fn options(limit: Duration) -> LayerOptions {
-    let mut retry = RetryOptions::new();
-    (retry.attempts, retry.min_delay, retry.max_delay) =
-        (4, Duration::from_millis(1), Duration::from_millis(10));
-    let mut options = LayerOptions::new();
-    options.retry = retry;
-    options.timeout = TimeoutOptions::all(limit);
-    options
-}
-
-async fn scene(cx: &Context) -> Outcome<Scene> {
-    let sound = cx.docs().await?;
-    let plan = FaultPlan::new();
-    let wire = FaultLayer::new(plan.clone()).wrap(sound.store().clone());
-    let faulty = sound.within(default_stack(wire, &options(Duration::from_secs(20))));
-    Ok(Scene {
-        plan,
-        faulty,
-        sound,
-    })
-}
-
-impl Scene {
-    fn rule(&self, rule: FaultRule) {
-        self.plan.clear();
-        self.plan.add(rule);
-    }
-
-    fn met(&self, before: u64) -> Outcome {
-        check!(
-            self.plan.faults() > before,
-            "the fault did not happen: a defect of the suite"
-        );
-        Ok(())
-    }
-}
 
 /// One write whose request or reply is lost, and what it makes of the document `{"n": 1}`.
 struct Trial {
@@ -82,15 +23,6 @@ struct Trial {
     after: Option<i64>,
     /// Nothing tells of a delete whether it was this one, unless the engine keeps traces.
     deletes: bool,
-}
-
-fn put(key: Key, expected: Expected) -> Result<Write> {
-    Ok(Write::put(key, Body::encode(&json!({"n": 2}))?, expected))
-}
-
-fn patch(key: Key, expected: Expected) -> Result<Write> {
-    let patch = Patch::new().increment("n".parse()?, 1);
-    Ok(Write::patch(key, patch, expected))
 }
 
 const TRIALS: [Trial; 9] = [
@@ -322,174 +254,6 @@ pub(crate) async fn failures_before_the_call_write_nothing(cx: &Context) -> Outc
     Ok(())
 }
 
-pub(crate) async fn reads_are_tried_again(cx: &Context) -> Outcome {
-    let scene = scene(cx).await?;
-    let at = key("a")?;
-    scene.sound.create(&at, &json!({"n": 1})).await?;
-    scene.sound.refresh().await?;
-    let faults = [
-        Fault::Before(ErrorKind::Unavailable),
-        Fault::Before(ErrorKind::Contended),
-        Fault::After(ErrorKind::Timeout),
-        Fault::RequestLost,
-        Fault::ReplyLost,
-    ];
-    for fault in faults {
-        let rule = |operation| scene.rule(FaultRule::new(fault.clone()).on(operation).first(1));
-        rule(Operation::Load);
-        scene
-            .faulty
-            .present(&at)
-            .await
-            .during(format_args!("load with {fault:?}"))?;
-        rule(Operation::Find);
-        let found = scene.faulty.find_keys(Filter::eq("n", 1)?).await;
-        check_eq!(
-            found.during(format_args!("find with {fault:?}"))?.len(),
-            1,
-            "documents found"
-        );
-        rule(Operation::Count);
-        let count = scene.faulty.count(Filter::all()).await;
-        check_eq!(
-            count.during(format_args!("count with {fault:?}"))?,
-            1,
-            "documents counted"
-        );
-        rule(Operation::Describe);
-        let name = scene.sound.model().name().clone();
-        let described = scene.faulty.store().describe(name).await;
-        check!(
-            described
-                .during(format_args!("describe with {fault:?}"))?
-                .is_some(),
-            "the collection is not described"
-        );
-        // Nothing but reads and what may be done twice: ensuring is.
-        rule(Operation::Ensure);
-        match scene
-            .faulty
-            .store()
-            .ensure(EnsureRequest::new(scene.sound.model().clone()))
-            .await
-        {
-            Ok(report) => check!(
-                !report.created,
-                "ensuring what is there created it: {report:?}"
-            ),
-            Err(error) => check!(
-                error.is_retryable() || error.kind() == ErrorKind::Indeterminate,
-                "ensure with {fault:?}: `{}`",
-                describe(&error)
-            ),
-        }
-    }
-    Ok(())
-}
-
-pub(crate) async fn bulks_are_resolved(cx: &Context) -> Outcome {
-    let scene = scene(cx).await?;
-    let faults = [
-        Fault::RequestLost,
-        Fault::ReplyLost,
-        Fault::ItemsLost(vec![0, 2, 4]),
-    ];
-    for fault in faults {
-        bulk_trial(cx, &scene, &fault, false).await?;
-    }
-    Ok(())
-}
-
-pub(crate) async fn atomic_bulks_are_resolved(cx: &Context) -> Outcome {
-    if !cx.capabilities().atomic_bulk {
-        return not_granted("atomic bulks");
-    }
-    let scene = scene(cx).await?;
-    for fault in [Fault::RequestLost, Fault::ReplyLost] {
-        bulk_trial(cx, &scene, &fault, true).await?;
-    }
-    Ok(())
-}
-
-async fn bulk_trial(cx: &Context, scene: &Scene, fault: &Fault, atomic: bool) -> Outcome {
-    let what = format!("a bulk with {fault:?}");
-    let name = |n: usize| key(&format!("{fault:?} {atomic} {n}"));
-    let mut items: Vec<BulkItem> = Vec::new();
-    scene.plan.clear();
-    for n in 0..5 {
-        let at = name(n)?;
-        items.push(match n {
-            0 => put(at, Expected::Absent)?.into(),
-            1 => {
-                let version = scene.faulty.create(&at, &json!({"n": 1})).await?;
-                put(at, version.into())?.into()
-            }
-            2 => {
-                let version = scene.faulty.create(&at, &json!({"n": 1})).await?;
-                patch(at, version.into())?.into()
-            }
-            3 => {
-                let version = scene.faulty.create(&at, &json!({"n": 2})).await?;
-                BulkItem::Check {
-                    key: at,
-                    expected: version.into(),
-                }
-            }
-            _ => {
-                scene.faulty.create(&at, &json!({"n": 1})).await?;
-                put(at, Expected::Any)?.into()
-            }
-        });
-    }
-    let met = scene.plan.faults();
-    scene.rule(FaultRule::new(fault.clone()).on(Operation::Bulk).first(1));
-    let reply = if atomic {
-        scene.faulty.bulk_atomic(items.clone()).await
-    } else {
-        scene.faulty.bulk(items.clone()).await
-    };
-    scene.met(met)?;
-    let outcomes: Vec<Result<Receipt>> = match reply {
-        Ok(BulkReply { outcomes, .. }) => outcomes,
-        Err(error) => {
-            // As a whole it may only be unknown where an atomic bulk cannot be told.
-            check!(
-                atomic
-                    && error.kind() == ErrorKind::Indeterminate
-                    && !cx.capabilities().provable_deletes,
-                "{what}: `{}`, although no other writer competes",
-                describe(&error)
-            );
-            return Ok(());
-        }
-    };
-    check_eq!(outcomes.len(), items.len(), "{what}: outcomes");
-    for (n, (item, outcome)) in items.iter().zip(outcomes).enumerate() {
-        let receipt = outcome.during(format_args!(
-            "{what}: item {n}, and no other writer competes"
-        ))?;
-        let found = scene.sound.present(item.key()).await?;
-        check_eq!(
-            value_of(&found)?,
-            json!({"n": 2}),
-            "{what}: the body of item {n}, changed once"
-        );
-        if let BulkItem::Write(write) = item {
-            check_eq!(
-                receipt.version,
-                Some(found.version),
-                "{what}: the version of item {n}"
-            );
-            check_eq!(
-                found.write_id,
-                Some(write.write_id),
-                "{what}: the write id of item {n}"
-            );
-        }
-    }
-    Ok(())
-}
-
 pub(crate) async fn competing_writers_on_a_bad_wire(cx: &Context) -> Outcome {
     let scene = scene(cx).await?;
     let at = key("ledger")?;
@@ -570,110 +334,5 @@ pub(crate) async fn competing_writers_on_a_bad_wire(cx: &Context) -> Outcome {
         done += acknowledged.len();
     }
     check_eq!(tags.len(), done + unknown, "saves that took effect");
-    Ok(())
-}
-
-pub(crate) async fn commits_on_a_bad_wire(cx: &Context) -> Outcome {
-    if granted(cx)?.is_none() {
-        return Ok(());
-    }
-    let scene = scene(cx).await?;
-    let transact = scene
-        .faulty
-        .store()
-        .transact()
-        .ok_or_else(|| Failure::new("the layers hide the store's transactions"))?;
-    let faults = [
-        Fault::RequestLost,
-        Fault::ReplyLost,
-        Fault::Before(ErrorKind::Unavailable),
-        Fault::Before(ErrorKind::Contended),
-    ];
-    for fault in faults {
-        let keys = [key(&format!("{fault:?} a"))?, key(&format!("{fault:?} b"))?];
-        scene.plan.clear();
-        let open = transact
-            .begin(BeginOptions::new())
-            .await
-            .during("beginning")?;
-        let within = scene.faulty.within(open.clone() as Arc<dyn Store>);
-        for at in &keys {
-            within.create(at, &json!({"n": 1})).await?;
-        }
-        scene.rule(FaultRule::new(fault.clone()).on(Operation::Commit).first(1));
-        let outcome = open.commit().await;
-        drop((within, open));
-        // The next writer finds out, once whatever was left open is gone.
-        scene
-            .sound
-            .put(&key("next")?, &json!({}), Expected::Any)
-            .await
-            .during("a save afterwards")?;
-        let there: Vec<bool> = scene
-            .sound
-            .load_many(&keys)
-            .await?
-            .iter()
-            .map(Option::is_some)
-            .collect();
-        check_eq!(
-            there[0],
-            there[1],
-            "whether both writes of a transaction with {fault:?} are there"
-        );
-        match outcome {
-            Ok(()) => check!(
-                there[0],
-                "a commit with {fault:?} succeeded, and took no effect"
-            ),
-            Err(error) if error.kind() == ErrorKind::Indeterminate => {}
-            Err(error) => check!(
-                !there[0],
-                "a commit with {fault:?} failed with `{}`, and took effect",
-                describe(&error)
-            ),
-        }
-    }
-    Ok(())
-}
-
-pub(crate) async fn writes_within_transactions_are_not_sent_again(cx: &Context) -> Outcome {
-    if granted(cx)?.is_none() {
-        return Ok(());
-    }
-    let scene = scene(cx).await?;
-    let transact = scene
-        .faulty
-        .store()
-        .transact()
-        .ok_or_else(|| Failure::new("the layers hide the store's transactions"))?;
-    for fault in [
-        Fault::RequestLost,
-        Fault::ReplyLost,
-        Fault::Before(ErrorKind::Contended),
-    ] {
-        let at = key(&format!("{fault:?}"))?;
-        scene.sound.create(&at, &json!({"n": 1})).await?;
-        let open = transact
-            .begin(BeginOptions::new())
-            .await
-            .during("beginning")?;
-        let within = scene.faulty.within(open.clone() as Arc<dyn Store>);
-        let met = scene.plan.faults();
-        scene.rule(FaultRule::new(fault.clone()).on(Operation::Save).first(1));
-        let result = within.save(patch(at.clone(), Expected::Any)?).await;
-        scene.met(met)?;
-        check!(
-            result.is_err(),
-            "a write within a transaction with {fault:?} was sent again: {result:?}"
-        );
-        open.rollback().await.during("rolling back")?;
-        drop((within, open));
-        check_eq!(
-            value_of(&scene.sound.present(&at).await?)?,
-            json!({"n": 1}),
-            "the body after the rollback"
-        );
-    }
     Ok(())
 }
