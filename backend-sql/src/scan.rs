@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::{Either, select};
+#[cfg(feature = "postgres")]
 use futures_util::stream::{Stream, TryStreamExt as _};
 use sqlx_core::Error as Driver;
 use strongroom_core::error::{Error, ErrorKind, Operation, Result};
@@ -17,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::ask::Ask;
 use crate::failure::{Failure, Phase, map};
-use crate::pages::{self, Place};
+use crate::pages;
 use crate::pool::Links;
 use crate::search;
 use crate::session::Engine;
@@ -138,6 +139,7 @@ impl Pieces {
     }
 
     /// Hands over pages behind one another.
+    #[cfg(feature = "mariadb")]
     pub(crate) async fn of_pages<C: Ask>(
         &self,
         connection: &mut C,
@@ -146,11 +148,11 @@ impl Pieces {
         let mut request = pages::first_page(request);
         loop {
             let mut page = search::find(connection, &request).await?;
-            let place = Place::behind(&mut page);
+            let place = pages::Place::behind(&mut page);
             if !page.documents.is_empty() && !self.hand_over(Ok(page.documents)).await {
                 return Ok(());
             }
-            let Place::Behind(start) = place else {
+            let pages::Place::Behind(start) = place else {
                 return Ok(());
             };
             request.start = start;
@@ -158,6 +160,7 @@ impl Pieces {
     }
 
     /// Hands over the rows of one statement.
+    #[cfg(feature = "postgres")]
     pub(crate) async fn of_rows<C: Ask>(
         &self,
         rows: impl Stream<Item = Result<C::Row, Driver>>,
