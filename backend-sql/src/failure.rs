@@ -1,6 +1,7 @@
 //! Why a call did not succeed, whichever the server.
 
 use std::borrow::Cow;
+use std::io;
 
 use sqlx_core::Error as Driver;
 use strongroom_core::error::{Error, ErrorKind};
@@ -129,5 +130,15 @@ fn lost(error: Driver, phase: Phase) -> Error {
             Error::indeterminate("the connection to the server broke while it was writing")
                 .with_source(error)
         }
+    }
+}
+
+/// A server whose certificate is refused comes as one that sends what makes no sense.
+pub(crate) fn untrusted(error: Driver) -> Driver {
+    match error {
+        Driver::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Driver::Tls(error.into())
+        }
+        other => other,
     }
 }

@@ -19,13 +19,16 @@ use crate::failure::{Failure, Phase};
 
 /// How long the end of an abandoned process is waited for.
 pub(crate) const END_WAIT: Duration = Duration::from_secs(5);
+/// How long to wait before a server that went away is asked again whether it is back.
+const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// A server, as far as its connections go.
 pub(crate) trait Server: fmt::Debug + Send + Sync + 'static {
     /// A connection. Dropping it closes it.
     type Connection: fmt::Debug + Send;
-    /// What the server knows its side of a connection by.
-    type Process: fmt::Debug + Copy + Send + Sync;
+    /// What the server knows its side of a connection by, and which no other is known by, not even
+    /// after the server was started again and counts from the beginning.
+    type Process: fmt::Debug + Send + Sync;
 
     /// Opens a connection.
     fn open(&self) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;
@@ -215,6 +218,22 @@ impl<S: Server> Links<S> {
     }
 }
 
+/// Waits until a server takes connections again. Why it does not is told where waiting is of no use.
+async fn until_there<S: Server>(server: &S) -> Result<(), Failure> {
+    loop {
+        match server.open().await {
+            Ok(_) => return Ok(()),
+            Err(failure) => {
+                let error = failure.told(Phase::Read, None);
+                if !error.is_retryable() {
+                    return Err(error.into());
+                }
+            }
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
 struct Ending<S: Server>(Arc<Links<S>>);
 
 impl<S: Server> Drop for Ending<S> {
@@ -264,11 +283,14 @@ impl<S: Server> Lease<S> {
     }
 
     /// Ends the connection's process and hands over the server to ask what became of what was sent:
-    /// `None` if it cannot be ended.
+    /// `None` if it cannot be ended. A server that went away has time to come back.
     pub(crate) async fn end(mut self) -> Option<Arc<S>> {
         let link = Object::take(self.object.take()?);
         let server = self.links.server.clone();
-        let ended = server.end(link.connection, link.process);
+        let ended = async {
+            until_there(&*server).await?;
+            server.end(link.connection, link.process).await
+        };
         tokio::time::timeout(2 * END_WAIT, ended).await.ok()?.ok()?;
         Some(server)
     }

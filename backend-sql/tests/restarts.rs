@@ -1,4 +1,4 @@
-//! A server that is stopped at once and started again under writers.
+//! A server that is stopped and started again under writers.
 
 #![allow(
     clippy::indexing_slicing,
@@ -7,170 +7,182 @@
     reason = "tests end by panicking; outside of a test function the lints do not know one"
 )]
 
+#[path = "cases/restarts.rs"]
+mod restarts;
 #[allow(unreachable_pub, dead_code, reason = "shared by test programs")]
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use strongroom_core::error::{Error, ErrorKind};
-use strongroom_core::layers::{LayerOptions, default_stack};
-use strongroom_core::model::{Body, Expected, Key, Model, Version};
-use strongroom_core::patch::Patch;
-use strongroom_core::store::{EnsureRequest, LoadRequest, SaveRequest, Store, Write};
+use sqlx_core::connection::{ConnectOptions, Connection};
+use sqlx_core::query_scalar::query_scalar;
+use sqlx_core::raw_sql::raw_sql;
+use sqlx_postgres::{PgConnectOptions, PgConnection, Postgres};
+use strongroom_core::error::ErrorKind;
+use strongroom_core::model::{Body, Expected, Key, Model};
+use strongroom_core::store::{
+    BeginOptions, EnsureRequest, Load, LoadRequest, SaveRequest, Schema, Store, Transaction, Write,
+};
 use strongroom_sqlx::{PostgresOptions, PostgresStore};
 
-use support::own::OwnServer;
+use support::own::{OwnServer, Stop};
+use support::proxy::{At, Cut, Proxy};
 
-/// How many writers there are, each with documents of its own.
-const WRITERS: usize = 6;
-/// How many writes are acknowledged between one restart and the next.
-const BETWEEN: usize = 150;
+/// Has the server take its time with each commit that made a document.
+const SLOW: &str = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+     PERFORM pg_sleep(600); RETURN NULL; END $$; \
+     CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON docs DEFERRABLE INITIALLY DEFERRED \
+     FOR EACH ROW EXECUTE FUNCTION slow()";
 
-fn restarts() -> usize {
-    let full = std::env::var_os("STRONGROOM_FULL").is_some_and(|value| value == "1");
-    if full { 20 } else { 3 }
-}
-
-#[derive(Default)]
-struct Progress {
-    stop: AtomicBool,
-    acknowledged: AtomicUsize,
-    refused: AtomicUsize,
-}
-
-/// One that has its documents for itself.
-struct Writer {
-    store: Arc<dyn Store>,
-    model: Arc<Model>,
-    progress: Arc<Progress>,
-}
-
-type State = Option<(Version, i64)>;
-
-impl Writer {
-    async fn save(&self, write: Write) -> Result<Version, Error> {
-        let saved = self.store.save(SaveRequest::new(self.model.clone(), write));
-        Ok(saved.await?.version.unwrap())
-    }
-
-    /// What a document holds, as soon as the server tells.
-    async fn state(&self, key: &Key) -> State {
-        loop {
-            let load = LoadRequest::new(self.model.clone(), vec![key.clone()]);
-            match self.store.load(load).await {
-                Ok(found) => {
-                    let found = found.into_iter().next().unwrap()?;
-                    let n = found.body.to_object().unwrap()["n"].as_i64().unwrap();
-                    return Some((found.version, n));
-                }
-                Err(error) if error.is_retryable() => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                Err(error) => panic!("a load of {key} failed: {error:?}"),
-            }
+/// The number of the transaction that the server is committing.
+async fn committing(connection: &mut PgConnection) -> i64 {
+    let asked = "SELECT backend_xid::text::bigint FROM pg_stat_activity \
+         WHERE wait_event = 'PgSleep' AND backend_xid IS NOT NULL";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let found = query_scalar::<Postgres, i64>(asked);
+        if let Some(number) = found.fetch_optional(&mut *connection).await.unwrap() {
+            return number;
         }
-    }
-
-    /// Writes in every way until it is told to stop, and checks each verdict.
-    async fn write(self, number: usize) {
-        let one = Key::new(format!("doc-{number}")).unwrap();
-        let mut state = self.state(&one).await;
-        let mut round = 0_i64;
-        let mut created = Vec::new();
-        while !self.progress.stop.load(Ordering::SeqCst) {
-            round += 1;
-            let put = |key: &Key, n: i64, expected: Expected| {
-                let body = Body::parse(format!(r#"{{"n":{n}}}"#)).unwrap();
-                Write::put(key.clone(), body, expected)
-            };
-            let count = |expected: Expected| {
-                let patch = Patch::new().increment("n".parse().unwrap(), 1);
-                Write::patch(one.clone(), patch, expected)
-            };
-            let other = Key::new(format!("new-{number}-{round}")).unwrap();
-            let (write, was, then) = match (round % 5, state) {
-                (0, _) => (put(&other, round, Expected::Absent), None, round),
-                (_, None) => (put(&one, round, Expected::Absent), state, round),
-                (1, Some((version, _))) => (put(&one, round, version.into()), state, round),
-                (2, Some((version, n))) => (count(version.into()), state, n + 1),
-                (3, Some((_, n))) => (count(Expected::Present), state, n + 1),
-                (_, Some(_)) => (put(&one, round, Expected::Any), state, round),
-            };
-            let key = write.key.clone();
-            let about = format!("{write:?}");
-            let outcome = self.save(write).await;
-            let is = self.state(&key).await;
-            match outcome {
-                Ok(version) => {
-                    self.progress.acknowledged.fetch_add(1, Ordering::SeqCst);
-                    assert_eq!(is, Some((version, then)), "{about} was acknowledged");
-                    if key == other {
-                        created.push((key.clone(), is));
-                    }
-                }
-                Err(error) => {
-                    self.progress.refused.fetch_add(1, Ordering::SeqCst);
-                    let fair = [
-                        ErrorKind::Unavailable,
-                        ErrorKind::Timeout,
-                        ErrorKind::Contended,
-                    ];
-                    assert!(fair.contains(&error.kind()), "{about}: {error:?}");
-                    assert_eq!(is, was, "{about} was refused: {error:?}");
-                }
-            }
-            if key == one {
-                state = is;
-            }
-        }
-        assert_eq!(self.state(&one).await, state);
-        for (key, state) in created {
-            assert_eq!(self.state(&key).await, state, "{key} in the end");
-        }
+        assert!(Instant::now() < deadline, "no commit is under way");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_and_nothing_told_wrongly() {
-    let mut server = OwnServer::new().await;
-    server.start().await;
-    let options = PostgresOptions::from_url(&server.url("127.0.0.1")).unwrap();
+/// A store with a collection on a server.
+async fn connect(url: &str) -> (PostgresStore, Arc<Model>) {
+    let options = PostgresOptions::from_url(url).unwrap().connections(1);
     let store = PostgresStore::connect(options).await.unwrap();
-    let store = default_stack(Arc::new(store), &LayerOptions::new());
-    let model = Model::builder("restarted").build().unwrap();
+    let model = Model::builder("docs").build().unwrap();
     let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
     assert!(ensured.unwrap().created);
-    let progress = Arc::new(Progress::default());
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|number| {
-            let writer = Writer {
-                store: store.clone(),
-                model: model.clone(),
-                progress: progress.clone(),
-            };
-            tokio::spawn(writer.write(number))
-        })
-        .collect();
-    let acknowledged = || progress.acknowledged.load(Ordering::SeqCst);
-    for round in 0..=restarts() {
-        if round > 0 {
-            server.stop().await;
-            server.start().await;
+    (store, model)
+}
+
+/// A connection beside the store.
+async fn beside(server: &OwnServer) -> PgConnection {
+    let options: PgConnectOptions = server.url("127.0.0.1").parse().unwrap();
+    options.connect().await.unwrap()
+}
+
+async fn is_there(store: &PostgresStore, model: &Arc<Model>, key: &Key) -> bool {
+    let load = LoadRequest::new(model.clone(), vec![key.clone()]);
+    let loaded = store.load(load).await.unwrap();
+    loaded.iter().all(Option::is_some)
+}
+
+/// Begins a transaction and creates a document in it.
+async fn begin(store: &PostgresStore, model: &Arc<Model>, key: &Key) -> Arc<dyn Transaction> {
+    let transact = store.transact().unwrap();
+    let transaction = transact.begin(BeginOptions::new()).await.unwrap();
+    let write = Write::put(key.clone(), Body::from_trusted("{}"), Expected::Absent);
+    let saved = transaction.save(SaveRequest::new(model.clone(), write));
+    saved.await.unwrap();
+    transaction
+}
+
+/// Commits a transaction that does nothing else, and tells its number.
+async fn next_number(connection: &mut PgConnection) -> i64 {
+    let next = query_scalar::<Postgres, i64>("SELECT pg_current_xact_id()::text::bigint");
+    next.fetch_one(connection).await.unwrap()
+}
+
+/// The answer of a commit is lost, and the server crashes before it is asked what became of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_before_a_crash_is_told() {
+    let mut server = OwnServer::new().await;
+    server.start().await;
+    let proxy = Proxy::start(&server.url("127.0.0.1")).await;
+    let (store, model) = connect(&proxy.url()).await;
+    let key = Key::new("a").unwrap();
+    let transaction = begin(&store, &model, &key).await;
+    proxy.cut(Cut::Late, At::Commit);
+    let commit = tokio::spawn(async move { transaction.commit().await });
+    let mut connection = beside(&server).await;
+    let there = || query_scalar::<Postgres, i64>("SELECT count(*) FROM docs");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while there().fetch_one(&mut connection).await.unwrap() == 0 {
+        assert!(Instant::now() < deadline, "nothing was committed");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.stop(Stop::Crash).await;
+    server.start().await;
+    connection = beside(&server).await;
+    for _ in 0..3 {
+        next_number(&mut connection).await;
+    }
+    proxy.cut_now();
+    commit.await.unwrap().unwrap();
+    assert!(is_there(&store, &model, &key).await);
+    connection.close().await.unwrap();
+    store.close().await.unwrap();
+}
+
+/// The server crashes in the middle of a commit. It is waited for until it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_a_crash_undid_is_told() {
+    let mut server = OwnServer::new().await;
+    server.start().await;
+    let (store, model) = connect(&server.url("127.0.0.1")).await;
+    let mut connection = beside(&server).await;
+    raw_sql(SLOW).execute(&mut connection).await.unwrap();
+    let key = Key::new("a").unwrap();
+    let transaction = begin(&store, &model, &key).await;
+    let commit = tokio::spawn(async move { transaction.commit().await });
+    committing(&mut connection).await;
+    let began = Instant::now();
+    server.stop(Stop::Crash).await;
+    server.start().await;
+    // A server that is slow to come back has told nothing in time.
+    let was_slow = began.elapsed() > Duration::from_secs(4);
+    let told = commit.await.unwrap().unwrap_err().kind();
+    let late = was_slow && told == ErrorKind::Indeterminate;
+    assert!(told == ErrorKind::Unavailable || late, "{told:?}");
+    assert!(!is_there(&store, &model, &key).await);
+    store.close().await.unwrap();
+}
+
+/// A transaction is lost in a crash, and its number with it. The server gives that to another one,
+/// which it commits: nobody takes that for the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commit_of_another_under_the_same_number_proves_nothing() {
+    let mut server = OwnServer::new().await;
+    // Nothing gets to the disk until something is committed.
+    server.set(&["wal_writer_delay=10s", "autovacuum=off"].map(str::to_owned));
+    server.start().await;
+    let proxy = Proxy::start(&server.url("127.0.0.1")).await;
+    let (store, model) = connect(&proxy.url()).await;
+    let mut connection = beside(&server).await;
+    raw_sql(SLOW).execute(&mut connection).await.unwrap();
+    let mut given_anew = 0;
+    for round in 0..10 {
+        let key = Key::new(format!("id{round}")).unwrap();
+        let transaction = begin(&store, &model, &key).await;
+        proxy.cut(Cut::Late, At::Commit);
+        let commit = tokio::spawn(async move { transaction.commit().await });
+        let number = committing(&mut connection).await;
+        server.stop(Stop::Crash).await;
+        server.start().await;
+        connection = beside(&server).await;
+        let mut later = Vec::new();
+        while later.last().is_none_or(|last| *last < number) {
+            later.push(next_number(&mut connection).await);
         }
-        let (before, deadline) = (acknowledged(), Instant::now() + Duration::from_secs(60));
-        while acknowledged() < before + BETWEEN {
-            let failed = writers.iter().any(tokio::task::JoinHandle::is_finished);
-            assert!(!failed && Instant::now() < deadline, "no writes any more");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        proxy.cut_now();
+        let told = commit.await.unwrap().unwrap_err().kind();
+        assert!(!is_there(&store, &model, &key).await);
+        if later.contains(&number) {
+            assert_eq!(told, ErrorKind::Indeterminate);
+            given_anew += 1;
+        } else {
+            assert_eq!(told, ErrorKind::Unavailable);
+        }
+        if given_anew == 2 {
+            break;
         }
     }
-    progress.stop.store(true, Ordering::SeqCst);
-    for writer in writers {
-        writer.await.unwrap();
-    }
-    let refused = progress.refused.load(Ordering::SeqCst);
-    println!("{} acknowledged, {refused} refused", acknowledged());
+    assert!(given_anew > 0, "every number had got to the disk");
+    connection.close().await.unwrap();
     store.close().await.unwrap();
 }

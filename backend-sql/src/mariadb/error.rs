@@ -78,8 +78,10 @@ pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
                  log_bin_trust_function_creators = ON (1419)";
             return Error::new(ErrorKind::Unauthorized, message).with_source(error);
         }
-        // The last one: whoever made a trigger is no user any more.
-        1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1698 | 1862 | 1449 => ErrorKind::Unauthorized,
+        // 1449: whoever made a trigger is no user any more.
+        1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1449 | 1698 | 1862 | 3159 => {
+            ErrorKind::Unauthorized
+        }
         1046 | 1049 | 1193 => ErrorKind::Config,
         1128 | 1235 | 1305 | 1630 => ErrorKind::Unsupported,
         1021 | 1037 | 1038 | 1040 | 1041 | 1114 | 1129 | 1203 | 1226 | 1290 | 1461 | 1836 => {

@@ -9,7 +9,7 @@ use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use strongroom_core::error::{Error, ErrorKind};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, untrusted};
 use crate::login::{Login, Target, driver_options};
 
 use super::error::answered;
@@ -41,7 +41,8 @@ fn is_unknown_setting(error: &sqlx_core::Error) -> bool {
 impl Connector {
     /// Opens a connection.
     pub(crate) async fn connect(&self) -> Result<MySqlConnection, Failure> {
-        let mut connection = self.target.next().await?.connect().await?;
+        let connected = self.target.next().await?.connect().await;
+        let mut connection = connected.map_err(untrusted)?;
         match raw_sql(AssertSqlSafe(self.session.clone()))
             .execute(&mut connection)
             .await

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use sqlx_core::Error as Driver;
 use sqlx_core::connection::Connection;
 use sqlx_core::query::query;
+use sqlx_core::query_as::query_as;
 use sqlx_core::query_scalar::query_scalar;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::sql_str::AssertSqlSafe;
@@ -21,6 +22,14 @@ use super::error::answered;
 use super::login::Connector;
 use super::shared::SNAPSHOT;
 
+/// A process of the server's. Numbers come again once the server was started again; the client's
+/// address, with its port, tells whether it is the same one.
+#[derive(Debug)]
+pub(crate) struct Process {
+    id: i64,
+    host: String,
+}
+
 /// The server answers that there is no such process.
 const NO_SUCH_PROCESS: u16 = 1094;
 /// How long to wait between two questions whether a process is gone.
@@ -28,46 +37,66 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 impl Server for Connector {
     type Connection = MySqlConnection;
-    type Process = i64;
+    type Process = Process;
 
     async fn open(&self) -> Result<MySqlConnection, Failure> {
         self.connect().await
     }
 
-    async fn process(connection: &mut MySqlConnection) -> Result<i64, Failure> {
-        let process = query_scalar::<MySql, i64>("SELECT CAST(CONNECTION_ID() AS INTEGER)");
-        Ok(process.persistent(false).fetch_one(connection).await?)
+    async fn process(connection: &mut MySqlConnection) -> Result<Process, Failure> {
+        let own = "SELECT CAST(id AS INTEGER), host FROM information_schema.processlist \
+             WHERE id = CONNECTION_ID()";
+        let own = query_as::<MySql, (i64, String)>(own).persistent(false);
+        let (id, host) = own.fetch_one(connection).await?;
+        Ok(Process { id, host })
     }
 
     /// The server only marks a process that it is to end. It has done so, and rolled back, when it
     /// is no longer among the processes.
-    async fn end(&self, abandoned: MySqlConnection, process: i64) -> Result<(), Failure> {
+    async fn end(&self, abandoned: MySqlConnection, process: Process) -> Result<(), Failure> {
         let mut connection = self.connect().await?;
-        let kill = AssertSqlSafe(format!("KILL CONNECTION {process}"));
-        match raw_sql(kill).execute(&mut connection).await {
-            Err(error) if answered(&error).is_some_and(|e| e.number() == NO_SUCH_PROCESS) => {}
-            killed => {
-                killed?;
-            }
+        // A process that is about to end may have no address any more.
+        let there = "SELECT COUNT(*) FROM information_schema.processlist \
+             WHERE id = ? AND host IN (?, '')";
+        let there = query_scalar::<MySql, i64>(there)
+            .bind(process.id)
+            .bind(process.host);
+        if there.fetch_one(&mut connection).await? > 0 {
+            kill(&mut connection, process.id).await?;
+            until_gone(&mut connection, process.id).await?;
         }
-        let deadline = Instant::now() + END_WAIT;
-        loop {
-            let there = query_scalar::<MySql, i64>(
-                "SELECT COUNT(*) FROM information_schema.processlist WHERE id = ?",
-            );
-            if there.bind(process).fetch_one(&mut connection).await? == 0 {
-                drop(abandoned);
-                return Ok(connection.close().await?);
-            }
-            if Instant::now() > deadline {
-                return Err(Error::new(
-                    ErrorKind::Unavailable,
-                    "an abandoned process did not end at the server",
-                )
-                .into());
-            }
-            tokio::time::sleep(PAUSE).await;
+        drop(abandoned);
+        Ok(connection.close().await?)
+    }
+}
+
+/// Waits until a process is no longer among those of the server, [`END_WAIT`] at most.
+async fn until_gone(connection: &mut MySqlConnection, id: i64) -> Result<(), Failure> {
+    let deadline = Instant::now() + END_WAIT;
+    loop {
+        let there = query_scalar::<MySql, i64>(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE id = ?",
+        );
+        if there.bind(id).fetch_one(&mut *connection).await? == 0 {
+            return Ok(());
         }
+        if Instant::now() > deadline {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "an abandoned process did not end at the server",
+            )
+            .into());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Marks a process to be ended. One that ended meanwhile is no error.
+async fn kill(connection: &mut MySqlConnection, id: i64) -> Result<(), Failure> {
+    let kill = AssertSqlSafe(format!("KILL CONNECTION {id}"));
+    match raw_sql(kill).execute(connection).await {
+        Err(error) if answered(&error).is_some_and(|e| e.number() == NO_SUCH_PROCESS) => Ok(()),
+        killed => Ok(killed.map(drop)?),
     }
 }
 

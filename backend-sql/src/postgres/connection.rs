@@ -22,6 +22,19 @@ use sqlx_postgres::{
     PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres,
 };
 
+/// What a transaction is known by after its commit.
+#[derive(Clone, Debug)]
+pub(crate) struct Number {
+    pub(crate) id: String,
+    /// When the server lost its figures last, in seconds, which is when it crashed. It may give the
+    /// number of a transaction that was lost in a crash to another one.
+    pub(crate) crashed: String,
+}
+
+/// The SQL for [`Number::crashed`].
+pub(crate) const CRASHED: &str =
+    "coalesce(extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time())::text, '')";
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -29,7 +42,7 @@ pub(crate) struct Connection {
     /// Behind a pooler: what every transaction begins with.
     settings: Option<Arc<str>>,
     /// Behind a pooler: the number of the transaction whose commit is under way.
-    committing: Option<String>,
+    committing: Option<Number>,
 }
 
 impl Connection {
@@ -47,8 +60,8 @@ impl Connection {
     }
 
     /// The number of the transaction whose commit may be under way behind the pooler.
-    pub(crate) fn committing(&self) -> Option<&str> {
-        self.committing.as_deref()
+    pub(crate) fn committing(&self) -> Option<&Number> {
+        self.committing.as_ref()
     }
 
     /// Begins a transaction with this statement. Behind a pooler, `then` follows at once.
@@ -65,13 +78,17 @@ impl Connection {
     }
 
     /// The number of the transaction, if it has written.
-    pub(crate) async fn number(&mut self) -> Result<Option<String>, Driver> {
-        let asked = raw_sql("SELECT pg_current_xact_id_if_assigned()::text");
-        asked.fetch_one(&mut self.driver).await?.try_get(0)
+    pub(crate) async fn number(&mut self) -> Result<Option<Number>, Driver> {
+        let asked = format!("SELECT pg_current_xact_id_if_assigned()::text, {CRASHED}");
+        let asked = raw_sql(AssertSqlSafe(asked));
+        let told = asked.fetch_one(&mut self.driver).await?;
+        let id: Option<String> = told.try_get(0)?;
+        let crashed = told.try_get(1)?;
+        Ok(id.map(|id| Number { id, crashed }))
     }
 
     /// Commits the transaction of this number.
-    pub(crate) async fn commit(&mut self, number: Option<String>) -> Result<(), Driver> {
+    pub(crate) async fn commit(&mut self, number: Option<Number>) -> Result<(), Driver> {
         self.committing = number.filter(|_| self.settings.is_some());
         let committed = raw_sql("COMMIT").execute(&mut self.driver).await;
         if !matches!(&committed, Err(error) if super::error::answered(error).is_none()) {

@@ -1,13 +1,11 @@
 //! How connections are opened.
 
-use std::io;
 use std::sync::Arc;
 
-use sqlx_core::Error as Driver;
 use sqlx_core::connection::ConnectOptions;
 use sqlx_postgres::{PgConnectOptions, PgSslMode};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, untrusted};
 use crate::login::{Login, Target, driver_options};
 
 use super::connection::Connection;
@@ -33,15 +31,5 @@ impl Connector {
             driver.map_err(untrusted)?,
             self.settings.clone(),
         ))
-    }
-}
-
-/// A server whose certificate is refused comes as one that sends what makes no sense.
-fn untrusted(error: Driver) -> Driver {
-    match error {
-        Driver::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Driver::Tls(error.into())
-        }
-        other => other,
     }
 }

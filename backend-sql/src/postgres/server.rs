@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx_core::Error as Driver;
 use sqlx_core::query::query;
-use sqlx_core::query_scalar::query_scalar;
+use sqlx_core::query_as::query_as;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::row::Row as _;
 use sqlx_core::sql_str::AssertSqlSafe;
@@ -17,45 +17,59 @@ use crate::failure::Failure;
 use crate::pool::{END_WAIT, Server};
 use crate::scan::{Pieces, Scanned};
 
-use super::connection::Connection;
+use super::connection::{CRASHED, Connection, Number};
+use super::error::answered;
 use super::login::Connector;
 use super::row;
+
+/// A process of the server's. Its number may come again once the server was started again.
+#[derive(Debug)]
+pub(crate) struct Process {
+    id: i32,
+    /// When the server was started, in seconds.
+    since: String,
+}
 
 /// How often the server is asked whether a transaction is over.
 const ASK_EVERY: Duration = Duration::from_millis(10);
 
 impl Server for Connector {
     type Connection = Connection;
-    /// Behind a pooler, whose connections have no process of their own, zero.
-    type Process = i32;
+    /// Behind a pooler connections have no process of their own.
+    type Process = Option<Process>;
 
     async fn open(&self) -> Result<Connection, Failure> {
         self.connect().await
     }
 
-    async fn process(connection: &mut Connection) -> Result<i32, Failure> {
+    async fn process(connection: &mut Connection) -> Result<Option<Process>, Failure> {
         if connection.is_pooled() {
-            return Ok(0);
+            return Ok(None);
         }
-        let process = query_scalar::<Postgres, i32>("SELECT pg_backend_pid()");
-        Ok(process.fetch_one(connection).await?)
+        let own = "SELECT pg_backend_pid(), extract(epoch FROM pg_postmaster_start_time())::text";
+        let own = query_as::<Postgres, (i32, String)>(own);
+        let (id, since) = own.fetch_one(connection).await?;
+        Ok(Some(Process { id, since }))
     }
 
-    async fn end(&self, connection: Connection, process: i32) -> Result<(), Failure> {
-        if connection.is_pooled() {
-            let committing = connection.committing().map(str::to_owned);
+    async fn end(&self, connection: Connection, process: Option<Process>) -> Result<(), Failure> {
+        let Some(process) = process else {
+            let committing = connection.committing().cloned();
             // The pooler rolls back what was not to be committed yet.
             drop(connection);
             return match committing {
                 Some(number) => self.until_over(&number).await,
                 None => Ok(()),
             };
-        }
+        };
         let mut other = self.connect().await?;
         let wait = i64::try_from(END_WAIT.as_millis()).unwrap_or(i64::MAX);
-        query::<Postgres>("SELECT pg_terminate_backend($1, $2)")
-            .bind(process)
+        let end = "SELECT pg_terminate_backend($1, $2) \
+             WHERE extract(epoch FROM pg_postmaster_start_time())::text = $3";
+        query::<Postgres>(end)
+            .bind(process.id)
             .bind(wait)
+            .bind(process.since)
             .execute(&mut other)
             .await?;
         drop(connection);
@@ -63,35 +77,92 @@ impl Server for Connector {
     }
 }
 
+/// What is known of a transaction after the end of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    UnderWay,
+    Committed,
+    Undone,
+    Untold,
+}
+
 impl Connector {
     /// What became of the transaction of this number: `None` if the server does not tell.
-    pub(crate) async fn committed(&self, number: &str) -> Result<Option<bool>, Failure> {
-        Ok(match self.status(number).await?.as_deref() {
-            Some("committed") => Some(true),
-            Some("aborted") => Some(false),
-            _ => None,
+    pub(crate) async fn committed(&self, number: &Number) -> Result<Option<bool>, Failure> {
+        Ok(match self.fate(number).await? {
+            Fate::Committed => Some(true),
+            Fate::Undone => Some(false),
+            Fate::UnderWay | Fate::Untold => None,
         })
     }
 
-    async fn status(&self, number: &str) -> Result<Option<String>, Failure> {
-        let number: u64 = number
+    /// What became of the transaction of this number. Numbers that a crash kept from the disk are
+    /// given again. So after one, a commit under the number may be that of another transaction; all
+    /// else says that this one was undone, and so it is if no transaction has the number.
+    async fn fate(&self, number: &Number) -> Result<Fate, Failure> {
+        let id: u64 = number
+            .id
             .parse()
             .map_err(|_| Error::internal("the number of a transaction is none"))?;
         let mut connection = self.connect().await?;
         // One message, which any process that a pooler lends can answer.
-        let asked = format!("SELECT pg_xact_status('{number}'::xid8)");
-        let status = raw_sql(AssertSqlSafe(asked)).fetch_one(&mut connection);
-        let status = status.await?.try_get(0)?;
+        let asked = format!("SELECT pg_xact_status('{id}'::xid8), {CRASHED}");
+        let asked = raw_sql(AssertSqlSafe(asked));
+        let told = match asked.fetch_one(&mut connection).await {
+            Err(error) if is_of_none(&error) && !is_standby(&mut connection).await? => {
+                return Ok(Fate::Undone);
+            }
+            told => told?,
+        };
+        let status: Option<String> = told.try_get(0)?;
+        let crashed: String = told.try_get(1)?;
+        let fate = match (status.as_deref(), crashed == number.crashed) {
+            (Some("in progress"), true) => Fate::UnderWay,
+            (Some("committed"), true) => Fate::Committed,
+            (Some("committed"), false) if first_since(&mut connection).await? > Some(id) => {
+                Fate::Committed
+            }
+            (Some("in progress"), false) | (Some("aborted"), _) => Fate::Undone,
+            _ => Fate::Untold,
+        };
         connection.close().await?;
-        Ok(status)
+        Ok(fate)
     }
 
-    async fn until_over(&self, number: &str) -> Result<(), Failure> {
-        while self.status(number).await?.as_deref() == Some("in progress") {
+    async fn until_over(&self, number: &Number) -> Result<(), Failure> {
+        while self.fate(number).await? == Fate::UnderWay {
             tokio::time::sleep(ASK_EVERY).await;
         }
         Ok(())
     }
+}
+
+/// Whether the server answers that no transaction has had the number.
+fn is_of_none(error: &Driver) -> bool {
+    answered(error).is_some_and(|answer| answer.code() == "22023")
+}
+
+/// Whether the server follows another one, and may not know yet what that does.
+async fn is_standby(connection: &mut Connection) -> Result<bool, Failure> {
+    let asked = raw_sql("SELECT pg_is_in_recovery()");
+    Ok(asked.fetch_one(connection).await?.try_get(0)?)
+}
+
+/// The first number that was given since the server started, for as long as it tells: what it
+/// wrote down when it did is told from what it wrote down later by where in its log that stands.
+async fn first_since(connection: &mut Connection) -> Result<Option<u64>, Failure> {
+    let asked = "SELECT split_part(next_xid, ':', 1), split_part(next_xid, ':', 2) \
+         FROM pg_control_checkpoint() \
+         WHERE checkpoint_lsn = redo_lsn AND current_setting('wal_level') <> 'minimal'";
+    let Some(told) = raw_sql(asked).fetch_optional(connection).await? else {
+        return Ok(None);
+    };
+    let part = |at: usize| {
+        let part: String = told.try_get(at)?;
+        let number = part.parse::<u32>();
+        number.map_err(|_| Failure::from(Error::internal("the number of a transaction is none")))
+    };
+    Ok(Some(u64::from(part(0)?) << 32 | u64::from(part(1)?)))
 }
 
 impl Scanned for Connector {

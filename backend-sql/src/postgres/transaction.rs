@@ -13,7 +13,7 @@ use crate::session::{Engine, Leaves, roll_back, settled};
 use crate::transaction::transaction;
 
 use super::bulk::at_once;
-use super::connection::Connection;
+use super::connection::{Connection, Number};
 use super::error::{answered, is_serialization};
 use super::login::Connector;
 use super::shared::{Lease, Shared, Work};
@@ -90,7 +90,7 @@ impl Engine for Connector {
 
 /// What became of the transaction of this number, whose commit was sent on this connection and
 /// not answered: `None` if the server does not tell.
-async fn committed(lease: Lease, number: &str) -> Option<bool> {
+async fn committed(lease: Lease, number: &Number) -> Option<bool> {
     let server = lease.end().await?;
     let told = tokio::time::timeout(2 * END_WAIT, server.committed(number)).await;
     told.ok()?.ok()?

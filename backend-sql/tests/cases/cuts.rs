@@ -97,13 +97,24 @@ fn after(write: &Write, before: State) -> Option<i64> {
     }
 }
 
-/// One writer has the documents for itself, so every write could take effect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cut_writes_came_to_is_told_truly() {
     let named = Named::connect(2).await;
     let proxy = Proxy::start(&named.url()).await;
-    let options = Options::from_url(&proxy.url()).unwrap().connections(2);
-    let through = SqlStore::connect(options).await.unwrap();
+    let options = Options::from_url(&proxy.url()).unwrap();
+    // A write that is alone needs two messages at least.
+    all_are_told(named, &proxy, options, [2, 7]).await;
+}
+
+/// One writer has the documents for itself, so every write could take effect. How many of the
+/// messages can be the one that is cut is said for a write that is alone, and for several together.
+pub(crate) async fn all_are_told(
+    named: Named,
+    proxy: &Proxy,
+    options: Options,
+    [messages, messages_together]: [usize; 2],
+) {
+    let through = SqlStore::connect(options.connections(2)).await.unwrap();
     let through = default_stack(Arc::new(through), &LayerOptions::new());
     let bench = Bench { named, through };
     for cut in [Cut::Before, Cut::After] {
@@ -152,8 +163,11 @@ async fn what_cut_writes_came_to_is_told_truly() {
                 2 => vec![put(c, n, exactly(2)), put(a, n, Expected::Any)],
                 _ => vec![patch(1, exactly(1)), put(a, n, exactly(0))],
             };
-            // The messages of a single write are fewer than those of a transaction.
-            let last = if form < 3 { 2 } else { 7 };
+            let last = if form < 3 {
+                messages
+            } else {
+                messages_together
+            };
             proxy.cut(cut, At::Message(round / 6 % last));
             let (writes, outcomes) = match form {
                 0..=2 => {

@@ -1,30 +1,52 @@
 //! What the tests on the real server share.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx_core::connection::ConnectOptions;
+use sqlx_core::connection::{ConnectOptions, Connection};
 use sqlx_core::query_scalar::query_scalar;
 use sqlx_core::raw_sql::raw_sql;
+use sqlx_core::row::Row;
 use sqlx_core::sql_str::AssertSqlSafe;
-use sqlx_mysql::{MySql, MySqlConnectOptions, MySqlConnection};
+use sqlx_mysql::{MySql, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
 use strongroom_core::model::{Body, Expected, Key, Model, Version, WriteId};
 use strongroom_core::store::{
     BulkItem, BulkRequest, EnsureRequest, Load, LoadRequest, SaveRequest, Schema, Store, Write,
 };
 use strongroom_sqlx::{MariaDbLogin, MariaDbOptions, MariaDbStore};
 
-pub(crate) use crate::proxy;
+use crate::own::{OwnServer, Recipe};
+
+pub(crate) use crate::{own, proxy};
 
 /// The options and the store of this server.
 pub type Options = MariaDbOptions;
 pub type SqlStore = MariaDbStore;
 pub type Login = MariaDbLogin;
 
+/// How long something may take on a busy machine that is known to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait before the server is asked again.
+const POLL: Duration = Duration::from_millis(5);
+
 /// What the server is called.
 pub const ENGINE: &str = "mariadb";
 /// What asks in a URL for TLS that may be left out unnoticed.
-pub const UNSAFE_TLS: &str = "ssl-mode=preferred";
+pub const UNSAFE_TLS: &[&str] = &["ssl-mode=preferred"];
+/// What asks for none, for TLS with whomever, with one that an authority knows, and with that one
+/// by its name.
+pub const TLS: [&str; 4] = [
+    "ssl-mode=disabled",
+    "ssl-mode=required",
+    "ssl-mode=verify_ca",
+    "ssl-mode=verify_identity",
+];
+/// What names the file with the authority.
+pub const TRUSTED: &str = "ssl-ca";
+/// Whether the connection that asks goes with TLS.
+pub const SPEAKS_TLS: &str = "(SELECT variable_value <> '' FROM information_schema.session_status \
+     WHERE variable_name = 'SSL_CIPHER')";
 /// A condition that the server refuses when it looks at a document.
 pub const WRONG: &str = "(SELECT 1 UNION SELECT 2) = 1";
 
@@ -38,6 +60,84 @@ pub fn url() -> String {
          MariaDB database"
     );
     url.unwrap()
+}
+
+/// The signals that a server crashes at, and shuts down at.
+pub const CRASH: &str = "-KILL";
+pub const SHUTDOWN: &str = "-TERM";
+
+/// How a server with this data is made and started.
+pub async fn recipe(data: &Path) -> Recipe {
+    let ask = |what: &'static str| async move {
+        let mut connection = connection().await;
+        let folder = query_scalar::<MySql, String>(what);
+        PathBuf::from(folder.fetch_one(&mut connection).await.unwrap())
+    };
+    let (given, base) = (ask("SELECT @@datadir").await, ask("SELECT @@basedir").await);
+    // A system's own packages lay their programs out otherwise than an archive.
+    let program = |places: [&str; 2]| {
+        let mut places = places.map(|place| base.join(place)).into_iter();
+        let found = places.find(|place| place.exists());
+        found.unwrap_or_else(|| {
+            panic!("the server that the tests are given does not run on this machine")
+        })
+    };
+    let arguments = |more: &[&str]| {
+        let mut arguments = vec![
+            "--no-defaults".to_owned(),
+            format!("--basedir={}", base.display()),
+            format!("--datadir={}", data.display()),
+            format!("--tmpdir={}", data.parent().unwrap().display()),
+            "--innodb-log-file-size=16M".to_owned(),
+            "--innodb-buffer-pool-size=32M".to_owned(),
+        ];
+        arguments.extend(more.iter().map(|more| (*more).to_owned()));
+        arguments
+    };
+    Recipe {
+        given,
+        libraries: Some(base.join("libs")),
+        make: (
+            program(["scripts/mariadb-install-db", "bin/mariadb-install-db"]),
+            arguments(&["--auth-root-authentication-method=normal"]),
+        ),
+        serve: (
+            program(["bin/mariadbd", "sbin/mariadbd"]),
+            arguments(&[
+                "--bind-address=127.0.0.1",
+                "--socket=own.sock",
+                "--pid-file=own.pid",
+            ]),
+        ),
+    }
+}
+
+/// The URL of a server of a test's own.
+pub fn own_url(host: &str, port: u16) -> String {
+    format!("mariadb://root@{host}:{port}/test")
+}
+
+/// Asks whether a server answers.
+pub async fn reach(url: &str) -> Result<(), sqlx_core::Error> {
+    let options: MySqlConnectOptions = url.parse().unwrap();
+    options.connect().await?.close().await
+}
+
+/// What has a server do without TLS, and what has it use this certificate and key.
+pub fn without_tls() -> Vec<String> {
+    vec!["ssl=0".to_owned()]
+}
+
+pub fn with_tls(certificate: &Path, key: &Path) -> Vec<String> {
+    vec![
+        format!("ssl-cert={}", certificate.display()),
+        format!("ssl-key={}", key.display()),
+    ]
+}
+
+/// Has a server refuse whoever comes without TLS.
+pub fn insist_on_tls(_server: &OwnServer) -> Vec<String> {
+    vec!["require-secure-transport=ON".to_owned()]
 }
 
 /// How the tests speak to the server.
@@ -116,7 +216,7 @@ impl Named {
             .await
             .unwrap();
         let options = MariaDbOptions::from_url(&url_of(&name)).unwrap();
-        let options = change(options.wait(Duration::from_secs(5)));
+        let options = change(options.wait(PATIENCE));
         let store = MariaDbStore::connect(options).await.unwrap();
         let model = Model::builder("docs").build().unwrap();
         let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
@@ -129,25 +229,19 @@ impl Named {
         url_of(&self.name)
     }
 
-    /// What the server answers about the store's connections, asked on another one.
-    pub async fn ask(&self, what: &'static str) -> i64 {
-        query_scalar::<MySql, i64>(what)
-            .bind(&self.name)
-            .fetch_one(&mut connection().await)
-            .await
-            .unwrap()
+    /// How many connections of the store are in a transaction without a statement under way.
+    pub async fn idle_in_transaction(&self) -> i64 {
+        let mut connection = connection().await;
+        let idle = self.processes(&mut connection, SLEEPING).await;
+        let open = transactions(&mut connection).await;
+        let open = open.iter().filter(|(process, _)| idle.contains(process));
+        i64::try_from(open.count()).unwrap()
     }
 
-    /// How many connections of the store are in a transaction without a statement under way.
-    /// What the server tells of transactions may be a tenth of a second old.
-    pub async fn idle_in_transaction(&self) -> i64 {
-        let deadline = Instant::now() + Duration::from_millis(500);
-        loop {
-            let idle = self.ask(IN_TRANSACTION).await;
-            if idle == 0 || Instant::now() > deadline {
-                return idle;
-            }
-        }
+    /// Processes of the store's connections, as this asks for them.
+    async fn processes(&self, connection: &mut MySqlConnection, what: &'static str) -> Vec<i64> {
+        let asked = query_scalar::<MySql, i64>(what).bind(&self.name);
+        asked.fetch_all(connection).await.unwrap()
     }
 
     /// How many deadlocks there were in the database. The server counts those of all databases
@@ -159,19 +253,22 @@ impl Named {
     /// Ends all connections of the store, and tells how many there were.
     pub async fn end_all(&self) -> i64 {
         let mut connection = connection().await;
-        let all = query_scalar::<MySql, i64>(
-            "SELECT CAST(id AS INTEGER) FROM information_schema.processlist WHERE db = ?",
-        );
-        let all = all
-            .bind(&self.name)
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
+        let all = self.processes(&mut connection, PROCESSES).await;
         for process in &all {
             let kill = AssertSqlSafe(format!("KILL {process}"));
-            raw_sql(kill).execute(&mut connection).await.unwrap();
+            let killed = raw_sql(kill).execute(&mut connection).await;
+            // One that asked something aside may be gone by itself.
+            let gone = |error: &sqlx_core::Error| {
+                let answer = error.as_database_error();
+                answer.is_some_and(|e| e.downcast_ref::<MySqlDatabaseError>().number() == 1094)
+            };
+            if let Err(error) = killed {
+                assert!(gone(&error), "{error}");
+            }
         }
-        while self.ask(CONNECTIONS).await > 0 {}
+        while !self.processes(&mut connection, PROCESSES).await.is_empty() {
+            tokio::time::sleep(POLL).await;
+        }
         i64::try_from(all.len()).unwrap()
     }
 
@@ -201,9 +298,16 @@ impl Named {
 
     /// Waits until a statement of the store waits for a lock.
     pub async fn until_someone_waits(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while self.ask(WAITING).await == 0 {
+        let deadline = Instant::now() + PATIENCE;
+        let mut connection = connection().await;
+        loop {
+            let ours = self.processes(&mut connection, PROCESSES).await;
+            let open = transactions(&mut connection).await;
+            if open.iter().any(|(of, waits)| *waits && ours.contains(of)) {
+                return;
+            }
             assert!(Instant::now() < deadline, "no statement waits");
+            tokio::time::sleep(POLL).await;
         }
     }
 
@@ -232,10 +336,22 @@ fn url_of(database: &str) -> String {
     format!("{place}/{database}?{parameters}")
 }
 
-const CONNECTIONS: &str = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = ?";
-const IN_TRANSACTION: &str = "SELECT COUNT(*) FROM information_schema.innodb_trx AS t \
-     JOIN information_schema.processlist AS p ON p.id = t.trx_mysql_thread_id \
-     WHERE p.db = ? AND p.command = 'Sleep'";
-const WAITING: &str = "SELECT COUNT(*) FROM information_schema.innodb_trx AS t \
-     JOIN information_schema.processlist AS p ON p.id = t.trx_mysql_thread_id \
-     WHERE p.db = ? AND t.trx_state = 'LOCK WAIT'";
+/// The processes that are in a transaction, and whether each waits for a lock. The tables that tell
+/// the same may be old, and stay so where they are asked again and again.
+async fn transactions(connection: &mut MySqlConnection) -> Vec<(i64, bool)> {
+    let status = raw_sql("SHOW ENGINE INNODB STATUS");
+    let status = status.fetch_one(connection).await.unwrap();
+    let status: String = status.try_get("Status").unwrap();
+    let parts = status.split("---TRANSACTION ").skip(1);
+    let open = parts.filter_map(|part| {
+        let (_, process) = part.split_once(" thread id ")?;
+        let process = process.split(',').next()?.parse().ok()?;
+        Some((process, part.contains("LOCK WAIT")))
+    });
+    open.collect()
+}
+
+const PROCESSES: &str =
+    "SELECT CAST(id AS INTEGER) FROM information_schema.processlist WHERE db = ?";
+const SLEEPING: &str = "SELECT CAST(id AS INTEGER) FROM information_schema.processlist \
+     WHERE db = ? AND command = 'Sleep'";

@@ -9,10 +9,11 @@
 pub mod own;
 pub mod proxy;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx_core::connection::ConnectOptions;
+use sqlx_core::connection::{ConnectOptions, Connection};
 use sqlx_core::query_scalar::query_scalar;
 use sqlx_postgres::{PgConnectOptions, Postgres};
 use strongroom_core::model::{Body, Expected, Key, Model, Version, WriteId};
@@ -20,6 +21,8 @@ use strongroom_core::store::{
     BulkItem, BulkRequest, EnsureRequest, Load, LoadRequest, SaveRequest, Schema, Store, Write,
 };
 use strongroom_sqlx::{PostgresLogin, PostgresOptions, PostgresStore};
+
+use self::own::{OwnServer, Recipe};
 
 /// The server's URL. Without one the test fails: nothing is skipped.
 pub fn url() -> String {
@@ -37,12 +40,107 @@ pub type Options = PostgresOptions;
 pub type SqlStore = PostgresStore;
 pub type Login = PostgresLogin;
 
+/// How long something may take on a busy machine that is known to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait before the server is asked again.
+const POLL: Duration = Duration::from_millis(5);
+
 /// What the server is called.
 pub const ENGINE: &str = "postgresql";
 /// What asks in a URL for TLS that may be left out unnoticed.
-pub const UNSAFE_TLS: &str = "sslmode=prefer";
+pub const UNSAFE_TLS: &[&str] = &["sslmode=prefer", "sslmode=allow"];
+/// What asks for none, for TLS with whomever, with one that an authority knows, and with that one
+/// by its name.
+pub const TLS: [&str; 4] = [
+    "sslmode=disable",
+    "sslmode=require",
+    "sslmode=verify-ca",
+    "sslmode=verify-full",
+];
+/// What names the file with the authority.
+pub const TRUSTED: &str = "sslrootcert";
+/// Whether the connection that asks goes with TLS.
+pub const SPEAKS_TLS: &str = "(SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())";
 /// A condition that the server refuses when it looks at a document.
 pub const WRONG: &str = "1 / (1 - 1) = 1";
+
+/// The signals that a server crashes at, and shuts down at.
+pub const CRASH: &str = "-QUIT";
+pub const SHUTDOWN: &str = "-INT";
+
+/// How a server with this data is made and started.
+pub async fn recipe(_data: &Path) -> Recipe {
+    let options: PgConnectOptions = url().parse().unwrap();
+    let mut connection = options.connect().await.unwrap();
+    let ask = query_scalar::<Postgres, String>("SHOW data_directory");
+    let given = PathBuf::from(ask.fetch_one(&mut connection).await.unwrap());
+    connection.close().await.unwrap();
+    // The server wrote down how it was started: first of all, by which program.
+    let started = std::fs::read_to_string(given.join("postmaster.opts"));
+    let started = started.unwrap_or_else(|error| {
+        panic!("the server that the tests are given does not run on this machine: {error}")
+    });
+    let program = PathBuf::from(started.split(' ').next().unwrap());
+    let texts = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    Recipe {
+        given,
+        libraries: None,
+        make: (
+            program.with_file_name("initdb"),
+            texts(&[
+                "-D",
+                "data",
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--no-sync",
+            ]),
+        ),
+        serve: (
+            program,
+            texts(&[
+                "-D",
+                "data",
+                "--listen_addresses=localhost",
+                "--unix_socket_directories=",
+            ]),
+        ),
+    }
+}
+
+/// The URL of a server of a test's own.
+pub fn own_url(host: &str, port: u16) -> String {
+    format!("postgres://postgres@{host}:{port}/postgres")
+}
+
+/// Asks whether a server answers.
+pub async fn reach(url: &str) -> Result<(), sqlx_core::Error> {
+    let options: PgConnectOptions = url.parse().unwrap();
+    options.connect().await?.close().await
+}
+
+/// What has a server do without TLS, and what has it use this certificate and key.
+pub fn without_tls() -> Vec<String> {
+    vec!["ssl=off".to_owned()]
+}
+
+pub fn with_tls(certificate: &Path, key: &Path) -> Vec<String> {
+    vec![
+        "ssl=on".to_owned(),
+        format!("ssl_cert_file={}", certificate.display()),
+        format!("ssl_key_file={}", key.display()),
+    ]
+}
+
+/// Has a server refuse whoever comes without TLS.
+pub fn insist_on_tls(server: &OwnServer) -> Vec<String> {
+    let rule = "hostssl all all all trust\n";
+    std::fs::write(server.data().join("pg_hba.conf"), rule).unwrap();
+    Vec::new()
+}
 
 /// How the tests speak to the server.
 pub fn options() -> PostgresOptions {
@@ -96,7 +194,7 @@ impl Named {
         let options = PostgresOptions::from_url(&format!("{url}{sign}application_name={name}"))
             .unwrap()
             .connections(connections)
-            .wait(Duration::from_secs(5));
+            .wait(PATIENCE);
         let store = PostgresStore::connect(options).await.unwrap();
         let model = Model::builder(name.as_str()).build().unwrap();
         let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
@@ -161,9 +259,10 @@ impl Named {
 
     /// Waits until a statement of the store waits for a lock.
     pub async fn until_someone_waits(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + PATIENCE;
         while self.ask(WAITING).await == 0 {
             assert!(Instant::now() < deadline, "no statement waits");
+            tokio::time::sleep(POLL).await;
         }
     }
 
@@ -192,7 +291,7 @@ const WAITING: &str = "SELECT count(*) FROM pg_stat_activity \
 
 const IN_TRANSACTION: &str = "SELECT count(*) FROM pg_stat_activity \
      WHERE application_name = $1 AND state LIKE 'idle in transaction%'";
-const END_ALL: &str = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity \
+const END_ALL: &str = "SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity \
      WHERE application_name = $1";
 const DEADLOCKS: &str = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database() \
      AND $1 <> ''";

@@ -8,19 +8,39 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sqlx_core::connection::{ConnectOptions, Connection};
-use sqlx_core::query_scalar::query_scalar;
-use sqlx_postgres::{PgConnectOptions, Postgres};
 use tempfile::TempDir;
 
+use crate::support;
+
 /// How long a server may take to be ready on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How servers of an engine are made and started.
+pub struct Recipe {
+    /// The data of the server that the tests are given. Servers run as the user that it belongs to:
+    /// the administrator may not.
+    pub given: PathBuf,
+    /// Where the programs find their libraries, if they have to be told.
+    pub libraries: Option<PathBuf>,
+    /// The program that makes the data of a server, and its arguments.
+    pub make: (PathBuf, Vec<String>),
+    /// The program that is the server, and its arguments, without port and settings.
+    pub serve: (PathBuf, Vec<String>),
+}
+
+/// How a server is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// At once, as by a crash.
+    Crash,
+    /// In order, with a word to the clients.
+    Orderly,
+}
 
 /// A server, which ends with the value.
 pub struct OwnServer {
     folder: TempDir,
-    programs: PathBuf,
-    /// The user that servers run as: the administrator may not.
+    recipe: Recipe,
     user: (u32, u32),
     port: u16,
     settings: Vec<String>,
@@ -28,32 +48,26 @@ pub struct OwnServer {
 }
 
 impl OwnServer {
-    /// Makes a server that was never started.
+    /// Makes a server without TLS that was never started.
     pub async fn new() -> Self {
-        let given: PgConnectOptions = super::url().parse().unwrap();
-        let mut connection = given.connect().await.unwrap();
-        let ask = query_scalar::<Postgres, String>("SHOW data_directory");
-        let data = PathBuf::from(ask.fetch_one(&mut connection).await.unwrap());
-        connection.close().await.unwrap();
-        // The server wrote down how it was started: first of all, by which program.
-        let started = std::fs::read_to_string(data.join("postmaster.opts"));
-        let started = started.unwrap_or_else(|error| {
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = support::recipe(&folder.path().join("data")).await;
+        let owner = std::fs::metadata(&recipe.given).unwrap_or_else(|error| {
             panic!("the server that the tests are given does not run on this machine: {error}")
         });
-        let program = PathBuf::from(started.split(' ').next().unwrap());
-        let owner = std::fs::metadata(&data).unwrap();
-        let server = Self {
-            folder: tempfile::tempdir().unwrap(),
-            programs: program.parent().unwrap().to_owned(),
+        let mut server = Self {
+            folder,
+            recipe,
             user: (owner.uid(), owner.gid()),
             port: free_port(),
             settings: Vec::new(),
             running: None,
         };
         server.give_away(server.folder.path());
-        let mut made = server.program("initdb");
-        made.args(["-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8"]);
-        assert!(made.arg("--no-sync").status().unwrap().success());
+        let made = server.program(&server.recipe.make).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        // One that may use it makes itself a key at every start, which takes it long.
+        server.set(&support::without_tls());
         server
     }
 
@@ -62,9 +76,9 @@ impl OwnServer {
         self.folder.path().join("data")
     }
 
-    /// Sets something, as `name=value`, for the next start.
-    pub fn set(&mut self, setting: &str) {
-        self.settings.extend(["-c".to_owned(), setting.to_owned()]);
+    /// Sets these for the next start, as `name=value`, and nothing else.
+    pub fn set(&mut self, settings: &[String]) {
+        self.settings = settings.iter().map(|s| format!("--{s}")).collect();
     }
 
     /// Makes a file belong to the server, and to nobody else.
@@ -76,15 +90,15 @@ impl OwnServer {
 
     /// The server's URL by this host name.
     pub fn url(&self, host: &str) -> String {
-        format!("postgres://postgres@{host}:{}/postgres", self.port)
+        support::own_url(host, self.port)
     }
 
-    fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(self.programs.join(name));
-        command
-            .current_dir(self.folder.path())
-            .stdout(Stdio::null());
-        command.stderr(Stdio::null());
+    fn program(&self, (program, arguments): &(PathBuf, Vec<String>)) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.folder.path());
+        if let Some(libraries) = &self.recipe.libraries {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
         if std::fs::metadata("/proc/self").unwrap().uid() != self.user.0 {
             command.uid(self.user.0).gid(self.user.1);
         }
@@ -99,57 +113,48 @@ impl OwnServer {
 
     /// Starts the server and waits until it answers at this URL.
     pub async fn start_by(&mut self, url: &str) {
-        let port = self.port.to_string();
-        let mut command = self.program("postgres");
-        command.args([
-            "-D",
-            "data",
-            "-p",
-            &port,
-            "-c",
-            "listen_addresses=localhost",
-        ]);
+        let mut command = self.program(&self.recipe.serve);
         command
-            .args(["-c", "unix_socket_directories="])
+            .arg(format!("--port={}", self.port))
             .args(&self.settings);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         self.running = Some(command.spawn().unwrap());
-        let options: PgConnectOptions = url.parse().unwrap();
         let deadline = Instant::now() + PATIENCE;
-        while let Err(error) = options.connect().await {
+        while let Err(error) = support::reach(url).await {
+            let ended = self.running.as_mut().unwrap().try_wait().unwrap();
             assert!(
-                Instant::now() < deadline,
-                "the server does not answer: {error}"
+                ended.is_none() && Instant::now() < deadline,
+                "the server does not answer: {error}, {ended:?}"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Stops the server at once, as a crash would.
-    pub async fn stop(&mut self) {
-        if let Some(server) = self.end() {
-            tokio::task::spawn_blocking(move || wait(server))
-                .await
-                .unwrap();
+    /// Stops the server.
+    pub async fn stop(&mut self, how: Stop) {
+        if let Some(mut server) = self.end(how) {
+            let waited = tokio::task::spawn_blocking(move || server.wait());
+            waited.await.unwrap().unwrap();
         }
     }
 
-    fn end(&mut self) -> Option<Child> {
+    fn end(&mut self, how: Stop) -> Option<Child> {
         let server = self.running.take()?;
+        let signal = match how {
+            Stop::Crash => support::CRASH,
+            Stop::Orderly => support::SHUTDOWN,
+        };
         let process = server.id().to_string();
-        let ended = Command::new("kill").args(["-QUIT", &process]).status();
+        let ended = Command::new("kill").args([signal, &process]).status();
         assert!(ended.unwrap().success());
         Some(server)
     }
 }
 
-fn wait(mut server: Child) {
-    server.wait().unwrap();
-}
-
 impl Drop for OwnServer {
     fn drop(&mut self) {
-        if let Some(server) = self.end() {
-            wait(server);
+        if let Some(mut server) = self.end(Stop::Crash) {
+            server.wait().unwrap();
         }
     }
 }

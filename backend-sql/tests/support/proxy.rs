@@ -4,14 +4,19 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// When a connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// Before the server hears of what is sent.
     Before,
+    /// After the server heard of it, before it answers.
+    Between,
     /// After the server's answer, before the client hears of that.
     After,
+    /// After the server heard of it, when the test says so; until then the client hears nothing.
+    Late,
 }
 
 /// What a connection is cut at.
@@ -27,6 +32,7 @@ pub enum At {
 pub struct Proxy {
     url: String,
     armed: Armed,
+    late: Arc<Notify>,
 }
 
 /// Host and port in a URL.
@@ -48,16 +54,22 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let armed = Armed::default();
         let shared = armed.clone();
+        let late = Arc::<Notify>::default();
+        let released = late.clone();
         let to = server.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&to).await.unwrap();
-                tokio::spawn(pass(client, server, shared.clone()));
+                // Messages would wait for the word that the last one came.
+                client.set_nodelay(true).unwrap();
+                server.set_nodelay(true).unwrap();
+                tokio::spawn(pass(client, server, shared.clone(), released.clone()));
             }
         });
         Self {
             url: url.replacen(&server, &address.to_string(), 1),
             armed,
+            late,
         }
     }
 
@@ -69,6 +81,11 @@ impl Proxy {
     /// Cuts one connection.
     pub fn cut(&self, cut: Cut, at: At) {
         *self.armed.lock().unwrap() = Some((cut, at));
+    }
+
+    /// Cuts a connection that is to be cut late, now or as soon as it comes to that.
+    pub fn cut_now(&self) {
+        self.late.notify_one();
     }
 
     /// Cuts none any more, and tells whether one was cut.
@@ -99,7 +116,7 @@ fn cut_here(armed: &Armed, message: &[u8]) -> Option<Cut> {
     })
 }
 
-async fn pass(mut client: TcpStream, mut server: TcpStream, armed: Armed) {
+async fn pass(mut client: TcpStream, mut server: TcpStream, armed: Armed, late: Arc<Notify>) {
     let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     let mut last = false;
     loop {
@@ -107,12 +124,12 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, armed: Armed) {
             read = client.read(&mut asked) => {
                 let Ok(bytes @ 1..) = read else { return };
                 let message = asked.get(..bytes).unwrap();
-                match cut_here(&armed, message) {
-                    Some(Cut::Before) => return,
-                    Some(Cut::After) => last = true,
-                    None => {}
-                }
+                let cut = cut_here(&armed, message);
+                if cut == Some(Cut::Before) { return }
                 if server.write_all(message).await.is_err() { return }
+                if cut == Some(Cut::Between) { return }
+                if cut == Some(Cut::Late) { return late.notified().await }
+                last |= cut == Some(Cut::After);
             }
             read = server.read(&mut answered) => {
                 let Ok(bytes @ 1..) = read else { return };
