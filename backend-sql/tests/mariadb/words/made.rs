@@ -164,15 +164,16 @@ async fn nothing_is_left_of_a_dropped_collection() {
     );
     made.save(words).await.unwrap();
     assert_eq!(made.count("one").await, 1);
-    let tables = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = ? \
+    let tables = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() \
          AND table_name NOT LIKE 'strongroom%'";
-    assert_eq!(made.named.ask(tables).await, 5);
+    assert_eq!(made.number(tables).await, 5);
     let dropped = made.named.store.drop_collection(made.model.name().clone());
     assert!(dropped.await.unwrap());
     // The one of the tests is still there.
-    assert_eq!(made.named.ask(tables).await, 1);
-    let triggers = "SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = ?";
-    assert_eq!(made.named.ask(triggers).await, 0);
+    assert_eq!(made.number(tables).await, 1);
+    let triggers =
+        "SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = DATABASE()";
+    assert_eq!(made.number(triggers).await, 0);
     let again = EnsureRequest::new(made.model.clone());
     assert!(made.named.store.ensure(again).await.unwrap().created);
     assert_eq!(made.count("one").await, 0);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use sqlx_core::connection::ConnectOptions;
 use sqlx_core::query::query;
+use sqlx_core::query_scalar::query_scalar;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::row::Row;
 use sqlx_core::sql_str::AssertSqlSafe;
@@ -110,6 +111,12 @@ impl Texts {
             .execute(&mut self.beside().await)
             .await
             .unwrap();
+    }
+
+    /// A number that the server tells of the database.
+    async fn number(&self, what: &'static str) -> i64 {
+        let asked = query_scalar::<MySql, i64>(what);
+        asked.fetch_one(&mut self.beside().await).await.unwrap()
     }
 
     /// The words of a field's index, with the ids of the documents.
