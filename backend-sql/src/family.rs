@@ -73,8 +73,8 @@ macro_rules! family {
                     Around::Write
                 };
                 let key = write.key.clone();
-                let work: Work<_> = Box::new(move |c, _| {
-                    Box::pin(async move { write::write(c, &statements, &write).await })
+                let work: Work<_> = Box::new(move |c, undo| {
+                    Box::pin(async move { write::write(c, &statements, &write, undo).await })
                 });
                 self.run(Operation::Save, around, Some(model), work, |_| false)
                     .await

@@ -147,7 +147,7 @@ impl<B: Backend> Shared<B> {
         let connection = lease.connection()?;
         let begun = B::begin_call(connection, around).await;
         let Some(undo) = begun.map_err(|e| map(e, Phase::Read, model))? else {
-            let outcome = work(connection, Undo::Nothing).await;
+            let outcome = work(connection, Undo::Alone).await;
             let phase = Phase::of(around);
             return lease.after(outcome).map_err(|f| f.told(phase, model));
         };

@@ -27,6 +27,8 @@ impl Around {
 pub(crate) enum Undo {
     /// There is none: a statement that is refused leaves nothing behind.
     Nothing,
+    /// There is none either, and each statement takes effect by itself.
+    Alone,
     /// The transaction is the call's own.
     Own,
     /// There is a savepoint around the call.
@@ -36,10 +38,15 @@ pub(crate) enum Undo {
 }
 
 impl Undo {
+    /// Whether nothing is lost with all that the transaction did, if there is one.
+    pub(crate) fn is_of_the_call(self) -> bool {
+        matches!(self, Self::Alone | Self::Own)
+    }
+
     /// The statements that undo, if there is something to undo.
     pub(crate) fn sql(self) -> Option<&'static str> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::Alone => None,
             Self::Own => Some("ROLLBACK; BEGIN"),
             Self::Call => Some("ROLLBACK TO SAVEPOINT strongroom_call"),
             Self::Part => Some("ROLLBACK TO SAVEPOINT strongroom_part"),

@@ -5,13 +5,16 @@
 
 use std::future::Future;
 
+use sqlx_core::Error as Driver;
 use strongroom_core::error::{Error, ErrorKind, Result};
 use strongroom_core::model::{Body, Key, Model, RawDocument, Scalar, Timestamp, Version};
 use strongroom_core::patch::Patch;
 use strongroom_core::query::Call;
 use strongroom_core::store::{Action, BulkItem, Computed, Intent, Made, Receipt, Write};
 
+use crate::bulk::{self, Bulks};
 use crate::failure::Failure;
+use crate::work::Undo;
 
 /// How often a write that lost a race, which told it nothing, is decided anew.
 const ATTEMPTS: usize = 32;
@@ -76,6 +79,10 @@ pub(crate) trait Writes: Send {
         write: &Write,
     ) -> impl Future<Output = Result<Told, Failure>> + Send;
 
+    /// Whether the server rolled back for the sake of others who wrote at the same time, so that
+    /// the same may be sent again.
+    fn is_collision(error: &Driver) -> bool;
+
     /// Lets the server's functions make values of a document.
     fn evaluate(
         &mut self,
@@ -91,13 +98,13 @@ pub(crate) fn needs_transaction(write: &Write) -> bool {
 }
 
 /// Carries out one item of a bulk within a transaction.
-pub(crate) async fn item<C: Writes>(
+pub(crate) async fn item<C: Bulks>(
     connection: &mut C,
     statements: &C::Statements,
     item: &BulkItem,
 ) -> Result<Receipt, Failure> {
     match item {
-        BulkItem::Write(one) => write(connection, statements, one).await,
+        BulkItem::Write(one) => write(connection, statements, one, Undo::Nothing).await,
         BulkItem::Check { key, expected } => {
             C::model(statements).check_key(key)?;
             let actual = connection.version(statements, key).await?;
@@ -107,30 +114,25 @@ pub(crate) async fn item<C: Writes>(
     }
 }
 
-/// Carries out one write; a patch within a transaction.
-pub(crate) async fn write<C: Writes>(
+/// Carries out one write; a patch within a transaction. One that collides with others is sent
+/// again, unless it would take more with it.
+pub(crate) async fn write<C: Bulks>(
     connection: &mut C,
     statements: &C::Statements,
     write: &Write,
+    undo: Undo,
 ) -> Result<Receipt, Failure> {
     let key = &write.key;
     C::model(statements).check_key(key)?;
     let intent = Intent::from(&write.action);
     write.expected.check(intent, key)?;
     for attempt in 0..ATTEMPTS {
-        let told = match &write.action {
-            Action::Put(put) => {
-                let (put, made) = match write.computed.is_empty() {
-                    true => (put.clone(), Made::new()),
-                    false => compute_onto(connection, statements, write, put.clone()).await?,
-                };
-                match connection.put(statements, write, &put, attempt).await? {
-                    Told::Written(receipt) => Told::Written(receipt.with_made(made)),
-                    there => there,
-                }
+        let told = match once(connection, statements, write, attempt).await {
+            Err(Failure::Engine(error)) if undo.is_of_the_call() && C::is_collision(&error) => {
+                bulk::undo(connection, undo).await?;
+                continue;
             }
-            Action::Patch(patch) => patch_once(connection, statements, write, patch).await?,
-            Action::Delete => connection.delete(statements, write).await?,
+            told => told?,
         };
         // Where nothing was written, what is there says why, unless it changed meanwhile.
         let actual = match told {
@@ -149,6 +151,31 @@ pub(crate) async fn write<C: Writes>(
         "others changed the document at the same time, again and again",
     )
     .into())
+}
+
+/// Sends a write once.
+async fn once<C: Writes>(
+    connection: &mut C,
+    statements: &C::Statements,
+    write: &Write,
+    attempt: usize,
+) -> Result<Told, Failure> {
+    match &write.action {
+        Action::Put(put) => {
+            let (put, made) = match write.computed.is_empty() {
+                true => (put.clone(), Made::new()),
+                false => compute_onto(connection, statements, write, put.clone()).await?,
+            };
+            Ok(
+                match connection.put(statements, write, &put, attempt).await? {
+                    Told::Written(receipt) => Told::Written(receipt.with_made(made)),
+                    there => there,
+                },
+            )
+        }
+        Action::Patch(patch) => patch_once(connection, statements, write, patch).await,
+        Action::Delete => connection.delete(statements, write).await,
+    }
 }
 
 /// Reads and locks the document, and replaces what was read.

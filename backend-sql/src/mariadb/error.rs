@@ -25,7 +25,13 @@ pub(crate) fn answered(error: &Driver) -> Option<&MySqlDatabaseError> {
 /// Whether the server has rolled the transaction back, or it had better be: a deadlock, a record that
 /// changed since the transaction's snapshot, a lock that was waited for too long.
 pub(crate) fn ends_transaction(error: &Driver) -> bool {
-    answered(error).is_some_and(|e| matches!(e.number(), 1213 | 1020 | 1205))
+    is_collision(error) || answered(error).is_some_and(|e| e.number() == 1205)
+}
+
+/// Whether the server gave up what was sent for the sake of others: a deadlock, a record that changed
+/// since the transaction's snapshot.
+pub(crate) fn is_collision(error: &Driver) -> bool {
+    answered(error).is_some_and(|e| matches!(e.number(), 1213 | 1020))
 }
 
 /// Whether the id of a document is taken.

@@ -3,6 +3,7 @@
 //! A statement decides the expectation and writes. Only where it wrote nothing is the server asked
 //! what is there.
 
+use sqlx_core::Error as Driver;
 use sqlx_mysql::{MySqlConnection, MySqlQueryResult};
 use strongroom_core::error::Result;
 use strongroom_core::model::{Body, Expected, Key, Model, RawDocument, Scalar, Timestamp, Version};
@@ -14,7 +15,7 @@ use crate::write::{Told, Writes};
 
 use super::body;
 use super::bulk::at_once;
-use super::error::is_taken;
+use super::error::{is_collision, is_taken};
 use super::row::{self, Of};
 use super::statements::{Stamping, Statements};
 
@@ -23,6 +24,10 @@ impl Writes for MySqlConnection {
 
     fn model(statements: &Statements) -> &Model {
         &statements.model
+    }
+
+    fn is_collision(error: &Driver) -> bool {
+        is_collision(error)
     }
 
     async fn version(

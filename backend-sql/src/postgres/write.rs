@@ -4,6 +4,7 @@
 //! two halves of such a statement see one state of the data from before it; where a race makes
 //! the second half contradict the first, the statement is sent again.
 
+use sqlx_core::Error as Driver;
 use sqlx_core::row::Row;
 use sqlx_postgres::PgRow;
 use strongroom_core::error::Result;
@@ -17,6 +18,7 @@ use crate::write::{Told, Writes};
 
 use super::body;
 use super::connection::Connection;
+use super::error::is_serialization;
 use super::row;
 use super::statements::Statements;
 
@@ -25,6 +27,10 @@ impl Writes for Connection {
 
     fn model(statements: &Statements) -> &Model {
         &statements.model
+    }
+
+    fn is_collision(error: &Driver) -> bool {
+        is_serialization(error)
     }
 
     async fn version(
