@@ -3,6 +3,8 @@
 //! A statement decides the expectation and writes. Only where it wrote nothing is the server asked
 //! what is there.
 
+use std::sync::Arc;
+
 use sqlx_core::Error as Driver;
 use sqlx_mysql::{MySqlConnection, MySqlQueryResult};
 use strongroom_core::error::Result;
@@ -61,12 +63,12 @@ impl Writes for MySqlConnection {
         attempt: usize,
     ) -> Result<Told, Failure> {
         // What nearly every document is replaced by, and else changes nothing.
-        let written = if attempt == 0 && stamps_same(statements, write) {
-            replace_same(self, statements, write, body).await?
-        } else {
-            put_once(self, statements, write, body).await?
-        };
-        Ok(written.into())
+        if attempt == 0
+            && let Some(same) = Same::of(statements, write, body)?
+        {
+            return Ok(same.replace(self, write).await?.into());
+        }
+        Ok(put_once(self, statements, write, body).await?.into())
     }
 
     async fn replace(
@@ -183,45 +185,60 @@ async fn insert(
     }
 }
 
-/// Whether the write may be one that [`replace_same`] makes.
-fn stamps_same(statements: &Statements, write: &Write) -> bool {
-    write.computed.is_empty()
-        && write.sets_stamps(&statements.model)
-        && statements.ahead().is_some()
-        && !statements.has_text
-        && matches!(write.expected, Expected::Exactly(_))
+/// A document that replaces one with the time of creation which it was sent with, and is stamped by
+/// the server's clock. An update tells the time of the change, so that nothing is read again.
+struct Same<'s> {
+    sql: &'s Arc<str>,
+    version: Version,
+    created: String,
+    text: String,
 }
 
-/// Puts a document that keeps the time of creation which it was sent with, stamped by the server's
-/// clock. An update tells the time of the change, so that nothing is read again.
-async fn replace_same(
-    connection: &mut MySqlConnection,
-    statements: &Statements,
-    write: &Write,
-    put: &Body,
-) -> Result<Option<Receipt>, Failure> {
-    let (Expected::Exactly(version), Some(ahead)) = (write.expected, statements.ahead()) else {
-        return Ok(None);
-    };
-    let text = body::stored(put, statements.max_packet)?;
-    let (Some(counter), Some(created)) = (version.counter(), ahead.stamps.created(&text)) else {
-        return Ok(None);
-    };
-    let created = created.to_owned();
-    let next = version.next()?;
-    let replace = row::statement(&ahead.replace_same)
-        .bind(write.write_id.as_bytes().to_vec())
-        .bind(text.into_owned());
-    let replace = Statements::bind_key(replace, &write.key).bind(counter);
-    let done = send(replace.bind(created.clone()), connection).await?;
-    let stamp = |millis: Option<i64>| millis.and_then(|m| Timestamp::from_millis(m).ok());
-    Ok(done.map(|done| {
-        let stamps = Stamps {
-            created: stamp(created.parse().ok()),
-            updated: stamp(i64::try_from(done.last_insert_id()).ok()),
+impl<'s> Same<'s> {
+    /// `None` if the write cannot be made so.
+    fn of(statements: &'s Statements, write: &Write, put: &Body) -> Result<Option<Self>> {
+        // Triggers would take the number that the server calls the last that it inserted.
+        if statements.has_text || !write.sets_stamps(&statements.model) {
+            return Ok(None);
+        }
+        let (Expected::Exactly(version), Some(ahead)) = (write.expected, statements.ahead()) else {
+            return Ok(None);
         };
-        Receipt::written(Effect::Replaced, next).with_stamps(stamps)
-    }))
+        let text = body::stored(put, statements.max_packet)?;
+        let created = ahead.stamps.created(&text).map(str::to_owned);
+        Ok(created.map(|created| Self {
+            sql: &ahead.replace_same,
+            version,
+            created,
+            text: text.into_owned(),
+        }))
+    }
+
+    async fn replace(
+        self,
+        connection: &mut MySqlConnection,
+        write: &Write,
+    ) -> Result<Option<Receipt>, Failure> {
+        let Some(counter) = self.version.counter() else {
+            // A version of another kind of store is the version of no document here.
+            return Ok(None);
+        };
+        let next = self.version.next()?;
+        let created = self.created.parse().ok();
+        let replace = row::statement(self.sql)
+            .bind(write.write_id.as_bytes().to_vec())
+            .bind(self.text);
+        let replace = Statements::bind_key(replace, &write.key).bind(counter);
+        let done = send(replace.bind(self.created), connection).await?;
+        let stamp = |millis: Option<i64>| millis.and_then(|m| Timestamp::from_millis(m).ok());
+        Ok(done.map(|done| {
+            let stamps = Stamps {
+                created: stamp(created),
+                updated: stamp(i64::try_from(done.last_insert_id()).ok()),
+            };
+            Receipt::written(Effect::Replaced, next).with_stamps(stamps)
+        }))
+    }
 }
 
 /// Puts a document with stamps by the server's clock.
