@@ -49,7 +49,6 @@ pub(crate) trait Bulks: Writes {
         statements: &Self::Statements,
         items: &[BulkItem],
         order: &[usize],
-        undo: Undo,
         told: &mut Told,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
@@ -108,7 +107,7 @@ pub(crate) async fn bulk<C: Bulks>(
     };
     let mut told = untold(items);
     connection
-        .at_once(statements, items, &order, undo, &mut told)
+        .at_once(statements, items, &order, &mut told)
         .await?;
     let open = left(items, &told);
     if atomic {

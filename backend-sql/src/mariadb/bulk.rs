@@ -56,10 +56,9 @@ impl Bulks for MySqlConnection {
         statements: &Statements,
         items: &[BulkItem],
         order: &[usize],
-        undo: Undo,
         told: &mut Told,
     ) -> Result<(), Failure> {
-        at_once::write(self, statements, items, order, undo, told).await
+        at_once::write(self, statements, items, order, Undo::Nothing, told).await
     }
 
     async fn lock<'i>(

@@ -55,7 +55,6 @@ impl Bulks for Connection {
         statements: &Statements,
         items: &[BulkItem],
         order: &[usize],
-        _undo: Undo,
         told: &mut Told,
     ) -> Result<(), Failure> {
         let mut begin = "SAVEPOINT strongroom_part";
