@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleResult, Timeouts};
+use sqlx_core::Error as Driver;
 use strongroom_core::error::{Error, ErrorKind, Result};
+use strongroom_core::model::Model;
 use tokio::sync::Notify;
 
 use crate::failure::{Failure, Phase};
@@ -37,6 +39,11 @@ pub(crate) trait Server: fmt::Debug + Send + Sync + 'static {
     fn process(
         connection: &mut Self::Connection,
     ) -> impl Future<Output = Result<Self::Process, Failure>> + Send;
+
+    /// Whether a connection on which the server answered so had better not be used again.
+    fn spoils(_error: &Driver, _model: Option<&Model>) -> bool {
+        false
+    }
 
     /// Closes a connection and ends its process, and waits [`END_WAIT`] at most until what that
     /// did has taken place or never will.
@@ -148,6 +155,7 @@ impl<S: Server> Links<S> {
             links: self.clone(),
             object: None,
             idle: true,
+            spoilt: false,
             counted: true,
         };
         self.used.fetch_add(1, Ordering::SeqCst);
@@ -249,6 +257,8 @@ pub(crate) struct Lease<S: Server> {
     links: Arc<Links<S>>,
     object: Option<Object<Manager<S>>>,
     idle: bool,
+    /// Whether it had better not be used again.
+    spoilt: bool,
     counted: bool,
 }
 
@@ -269,7 +279,15 @@ impl<S: Server> Lease<S> {
 
     /// Gives the connection back: it is idle, and in no transaction.
     pub(crate) fn give_back(mut self) {
-        self.idle = true;
+        self.idle = !self.spoilt;
+    }
+
+    /// Looks at what came of a call: whether the connection is not to be used again after it.
+    pub(crate) fn heed<T>(&mut self, outcome: &Result<T, Failure>, model: Option<&Model>) -> bool {
+        if let Err(Failure::Engine(error)) = outcome {
+            self.spoilt |= S::spoils(error, model);
+        }
+        self.spoilt
     }
 
     /// Gives the connection back unless it broke, after a call outside of a transaction or at its

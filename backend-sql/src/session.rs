@@ -250,6 +250,8 @@ impl<E: Engine> Session<E> {
             }
             Err(Failure::Refused(_)) => Leaves::AllElse,
             Err(failure) if failure.is_loss() => Leaves::Nothing,
+            // Only another connection can carry the call out.
+            Err(_) if lease.heed(&outcome, model) => Leaves::Nothing,
             Err(Failure::Engine(error)) => E::leaves(error),
         };
         if leaves == Leaves::Nothing {

@@ -149,6 +149,7 @@ impl<B: Backend> Shared<B> {
         let Some(undo) = begun.map_err(|e| map(e, Phase::Read, model))? else {
             let outcome = work(connection, Undo::Alone).await;
             let phase = Phase::of(around);
+            lease.heed(&outcome, model);
             return lease.after(outcome).map_err(|f| f.told(phase, model));
         };
         let outcome = work(connection, undo).await;
@@ -166,6 +167,7 @@ impl<B: Backend> Shared<B> {
         };
         match (outcome, ended) {
             (outcome, Ok(())) => {
+                lease.heed(&outcome, model);
                 lease.give_back();
                 outcome.map_err(|f| f.told(Phase::Read, model))
             }

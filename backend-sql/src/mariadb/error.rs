@@ -10,6 +10,8 @@ use crate::failure::violated;
 
 /// A key that is taken.
 const DUPLICATE: u16 = 1062;
+/// There is no such table.
+const NO_SUCH_TABLE: u16 = 1146;
 
 /// The server's own error, if it is one after which the connection can go on.
 pub(crate) fn answered(error: &Driver) -> Option<&MySqlDatabaseError> {
@@ -32,6 +34,19 @@ pub(crate) fn ends_transaction(error: &Driver) -> bool {
 /// since the transaction's snapshot.
 pub(crate) fn is_collision(error: &Driver) -> bool {
     answered(error).is_some_and(|e| matches!(e.number(), 1213 | 1020))
+}
+
+/// Whether the server looks for another table than the one of the collection and does not find it.
+///
+/// Where triggers are made at a table while a prepared statement uses it, the server may take the
+/// statement's plan and those of the triggers apart wrongly. The statement then fails for as long as
+/// the connection is there, and succeeds on another.
+pub(crate) fn is_misled(error: &Driver, model: Option<&Model>) -> bool {
+    let (Some(answer), Some(model)) = (answered(error), model) else {
+        return false;
+    };
+    let table = format!(".{}'", short_name(model.name().as_str()));
+    answer.number() == NO_SUCH_TABLE && !answer.message().contains(&table)
 }
 
 /// Whether the id of a document is taken.
@@ -71,7 +86,8 @@ pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
         1305 if answer.message().contains(".strongroom_") => ErrorKind::Contended,
         1205 | 1213 | 1020 | 1412 | 1637 => ErrorKind::Contended,
         1317 | 1969 | 3024 => ErrorKind::Timeout,
-        1146 | 1051 => {
+        NO_SUCH_TABLE if is_misled(&error, model) => ErrorKind::Contended,
+        NO_SUCH_TABLE | 1051 => {
             let missing = Error::new(
                 ErrorKind::NotFound,
                 "there is no such collection: it was never ensured, or it was dropped",

@@ -11,14 +11,14 @@ use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_mysql::{MySql, MySqlConnection};
 use strongroom_core::error::{Error, ErrorKind};
-use strongroom_core::model::WriteId;
+use strongroom_core::model::{Model, WriteId};
 use strongroom_core::store::ScanRequest;
 
 use crate::failure::Failure;
 use crate::pool::{END_WAIT, Server};
 use crate::scan::{Pieces, Scanned};
 
-use super::error::answered;
+use super::error::{answered, is_misled};
 use super::login::Connector;
 use super::shared::SNAPSHOT;
 
@@ -49,6 +49,10 @@ impl Server for Connector {
         let own = query_as::<MySql, (i64, String)>(own).persistent(false);
         let (id, host) = own.fetch_one(connection).await?;
         Ok(Process { id, host })
+    }
+
+    fn spoils(error: &Driver, model: Option<&Model>) -> bool {
+        is_misled(error, model)
     }
 
     /// The server only marks a process that it is to end. It has done so, and rolled back, when it

@@ -194,16 +194,20 @@ impl<'m> Index<'m> {
 
     /// Takes away the word that a loop is at, under the key of the row `OLD`. It is looked up by its
     /// key, however short the table seems to be, so that nobody waits for another document's words.
+    ///
+    /// Only this form of the statement takes the hint. The table has no other name in it: where the
+    /// server opens tables anew in the midst, it takes such a name for that of a table, and does not
+    /// find it.
     fn delete(&self) -> String {
+        let table = &self.table;
         let routing = if self.routed {
-            " AND w.routing = OLD.routing"
+            format!(" AND {table}.routing = OLD.routing")
         } else {
-            ""
+            String::new()
         };
         format!(
-            "DELETE w FROM {} AS w FORCE INDEX (PRIMARY) \
-             WHERE w.word = entry AND w.id = OLD.id{routing};",
-            self.table
+            "DELETE {table} FROM {table} FORCE INDEX (PRIMARY) \
+             WHERE {table}.word = entry AND {table}.id = OLD.id{routing};"
         )
     }
 

@@ -1,11 +1,16 @@
 //! Making the index, for collections that are new and for those that were there before it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use sqlx_core::query::query;
+use sqlx_core::row::Row;
+use sqlx_core::sql_str::AssertSqlSafe;
+use sqlx_mysql::MySql;
 use strongroom_core::error::ErrorKind;
 use strongroom_core::model::{Body, Expected, Key, Model, ModelBuilder, WriteId};
-use strongroom_core::store::{Bulk, BulkRequest, EnsureRequest, Schema, Write};
+use strongroom_core::store::{Bulk, BulkRequest, EnsureRequest, Save, SaveRequest, Schema, Write};
 use strongroom_sqlx::{MariaDbLogin, MariaDbOptions, MariaDbStore};
 
 use super::{FIELDS, Texts, model, put, text};
@@ -46,46 +51,113 @@ async fn a_database_without_the_index_gets_it_beside_writers() {
             .iter()
             .all(Result::is_ok)
     );
-    let stop = Arc::new(AtomicBool::new(false));
-    let writers = (0..2_usize).map(|writer| {
-        let (store, model, stop) = (made.named.store.clone(), made.model.clone(), stop.clone());
-        tokio::spawn(async move {
-            let mut version = 2;
-            while !stop.load(Ordering::Relaxed) {
-                let begin = (version * 37 + writer * 200) % 400;
-                let items = documents(begin, begin + 20, version).map(|write| {
-                    let gone = version % 3 == 0;
-                    let key = write.key.clone();
-                    if gone {
-                        Write::delete(key, Expected::Any)
-                    } else {
-                        write
+    let until = Arc::new(AtomicUsize::new(usize::MAX));
+    let written: Arc<[AtomicUsize; 2]> = Arc::default();
+    let writers: Vec<_> = (0..2_usize)
+        .map(|writer| {
+            let (store, model) = (made.named.store.clone(), made.model.clone());
+            let (until, written) = (until.clone(), written.clone());
+            tokio::spawn(async move {
+                let mut version = 2;
+                while written[writer].load(Ordering::Relaxed) < until.load(Ordering::Relaxed) {
+                    let begin = (version * 37 + writer * 200) % 400;
+                    let items = documents(begin, begin + 20, version).map(|write| {
+                        let gone = version % 3 == 0;
+                        let key = write.key.clone();
+                        if gone {
+                            Write::delete(key, Expected::Any)
+                        } else {
+                            write
+                        }
+                    });
+                    let items = items.map(Into::into).collect();
+                    let request = BulkRequest::new(model.clone(), items);
+                    match store.bulk(request).await {
+                        Ok(_) => {
+                            version += 1;
+                            written[writer].fetch_add(1, Ordering::Relaxed);
+                        }
+                        // One waited for the other's lock, or the server did not find a function or
+                        // a table while functions and triggers were made.
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::Contended, "{error:?}"),
                     }
-                });
-                let items = items.map(Into::into).collect();
-                let request = BulkRequest::new(model.clone(), items);
-                match store.bulk(request).await {
-                    Ok(_) => version += 1,
-                    // One waited for the other's lock, or the server did not find a function while
-                    // functions were made.
-                    Err(error) => assert_eq!(error.kind(), ErrorKind::Contended, "{error:?}"),
                 }
-            }
+            })
         })
-    });
-    let writers: Vec<_> = writers.collect();
+        .collect();
     let connects: Vec<_> = (0..4)
         .map(|_| tokio::spawn(MariaDbStore::connect(options(&made))))
         .collect();
     for connected in connects {
         connected.await.unwrap().unwrap();
     }
-    stop.store(true, Ordering::Relaxed);
+    // Once all is there, every writer goes on, whatever its connections met.
+    let most = written.iter().map(|n| n.load(Ordering::Relaxed)).max();
+    until.store(most.unwrap() + 6, Ordering::Relaxed);
     for writer in writers {
-        writer.await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(60), writer).await;
+        ended.expect("a writer that goes on").unwrap();
     }
     made.check().await;
     assert!(made.count("number").await > 100);
+    made.done().await;
+}
+
+/// The server at times looks for a table that is not there, as often as a connection sends a
+/// statement again that it prepared before there were triggers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_goes_on_whatever_the_server_made_of_triggers() {
+    const WRITERS: usize = 4;
+    let made = Texts::new(WRITERS).await;
+    let names = FIELDS.map(|field| format!("`texts:w:{field}:delete`"));
+    let mut triggers = Vec::new();
+    for name in &names {
+        let sql = AssertSqlSafe(format!("SHOW CREATE TRIGGER {name}"));
+        let mut beside = made.beside().await;
+        let row = query::<MySql>(sql).fetch_one(&mut beside).await.unwrap();
+        triggers.push(row.get::<String, _>(2));
+    }
+    let delete = |writer: usize, n: usize| {
+        let key = Key::new(format!("id{writer}-{}", n % 5)).unwrap();
+        SaveRequest::new(made.model.clone(), Write::delete(key, Expected::Any))
+    };
+    let ready = AtomicBool::new(false);
+    let write = async |writer: usize| {
+        let mut n = 0;
+        while !ready.load(Ordering::Relaxed) {
+            let id = format!("id{writer}-{}", n % 5);
+            let put = put(&id, "\"some words\"", Expected::Any);
+            for request in [SaveRequest::new(made.model.clone(), put), delete(writer, n)] {
+                if let Err(error) = made.named.store.save(request).await {
+                    assert_eq!(error.kind(), ErrorKind::Contended, "{error:?}");
+                }
+            }
+            n += 1;
+        }
+    };
+    let remake = async {
+        for _ in 0..4 {
+            for name in &names {
+                made.send(&format!("DROP TRIGGER {name}")).await;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            for trigger in &triggers {
+                made.send(trigger).await;
+                made.send("FLUSH TABLES `texts`").await;
+            }
+        }
+        ready.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(write(0), write(1), write(2), write(3), remake);
+    // Each connection may be told so once more.
+    let mut refused = 0;
+    for n in 0..8 * WRITERS {
+        if let Err(error) = made.named.store.save(delete(n % WRITERS, n)).await {
+            assert_eq!(error.kind(), ErrorKind::Contended, "{error:?}");
+            refused += 1;
+        }
+    }
+    assert!(refused <= WRITERS, "{refused}");
     made.done().await;
 }
 
