@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::future::{Either, select};
+use futures_util::future::{BoxFuture, Either, Fuse, FusedFuture as _, FutureExt as _, select};
 #[cfg(feature = "postgres")]
 use futures_util::stream::{Stream, TryStreamExt as _};
 use sqlx_core::Error as Driver;
@@ -28,6 +28,9 @@ pub(crate) trait Scanned: Engine<Connection: Ask> {
     /// The statements that begin to read one state of the data.
     const SNAPSHOT: &'static str;
 
+    /// Whether the server sends the rows of a scan by itself, and waits for them to be read.
+    const STREAMS: bool;
+
     /// Hands all that a scan finds over, until nobody wants more of it.
     fn read(
         connection: &mut Self::Connection,
@@ -42,9 +45,10 @@ pub(crate) trait Scanned: Engine<Connection: Ask> {
 /// How many finished pieces wait to be fetched.
 const PIECES_AHEAD: usize = 1;
 
-/// A scan outside of transactions. A task reads its pieces ahead, on a connection of its own, so
-/// that the scan keeps none from other calls and the server works while the caller does. Whoever
-/// lets go of the scan ends the task, which closes that connection.
+/// A scan outside of transactions, on a connection of its own, so that it keeps none from other
+/// calls. The server works while the caller does: it either sends rows until nobody takes them any
+/// more, or a task reads pages ahead. Whoever lets go of the scan ends the reading, which closes that
+/// connection.
 pub(crate) struct StoreScan<S: Scanned> {
     links: Arc<Links<S>>,
     collection: CollectionName,
@@ -65,12 +69,22 @@ struct Running {
     /// At the end of the scan there comes an empty piece.
     pieces: mpsc::Receiver<Result<Vec<RawDocument>>>,
     /// Reads, and closes the connection when nobody receives any more.
-    task: JoinHandle<Result<(), Driver>>,
+    reader: Reader,
 }
 
-impl Drop for Running {
+/// Who reads.
+enum Reader {
+    /// A task of its own.
+    Task(JoinHandle<Result<(), Driver>>),
+    /// Whoever waits for a piece.
+    Caller(Fuse<BoxFuture<'static, Result<(), Driver>>>),
+}
+
+impl Drop for Reader {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Self::Task(task) = self {
+            task.abort();
+        }
     }
 }
 
@@ -101,11 +115,15 @@ impl<S: Scanned> StoreScan<S> {
         let begun = S::send_begin(&mut connection, S::SNAPSHOT).await;
         begun.map_err(|e| map(e, Phase::Read, Some(&request.model)))?;
         let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
-        let task = tokio::spawn(read::<S>(connection, request, Pieces(sender)));
+        let reading = read::<S>(connection, request, Pieces(sender));
+        let reader = match S::STREAMS {
+            true => Reader::Caller(reading.boxed().fuse()),
+            false => Reader::Task(tokio::spawn(reading)),
+        };
         let mut running = Running {
             first: None,
             pieces: receiver,
-            task,
+            reader,
         };
         running.first = Some(running.piece().await?);
         Ok(Self {
@@ -122,8 +140,24 @@ impl Running {
         match self.first.take() {
             Some(piece) => Ok(piece),
             None => {
-                let piece = self.pieces.recv().await;
+                let piece = self.receive().await;
                 piece.unwrap_or_else(|| Err(Error::internal("a scan was given up half-way")))
+            }
+        }
+    }
+
+    async fn receive(&mut self) -> Option<Result<Vec<RawDocument>>> {
+        match &mut self.reader {
+            Reader::Task(_) => self.pieces.recv().await,
+            Reader::Caller(reading) => {
+                if let Ok(piece) = self.pieces.try_recv() {
+                    return Some(piece);
+                }
+                match select(pin!(self.pieces.recv()), &mut *reading).await {
+                    Either::Left((piece, _)) => return piece,
+                    Either::Right(_) => {}
+                }
+                self.pieces.recv().await
             }
         }
     }
@@ -236,12 +270,12 @@ impl<S: Scanned> Scan for StoreScan<S> {
         running.pieces.close();
         // What was read ahead is let go, so that the task does not wait for room.
         while running.pieces.recv().await.is_some() {}
-        match (&mut running.task).await {
-            Ok(closed) => {
-                closed.map_err(|e| map(e, Phase::Read, None).with_operation(Operation::ScanClose))
-            }
-            Err(_) => Ok(()),
-        }
+        let closed = match &mut running.reader {
+            Reader::Task(task) => task.await.unwrap_or(Ok(())),
+            Reader::Caller(reading) if reading.is_terminated() => Ok(()),
+            Reader::Caller(reading) => reading.await,
+        };
+        closed.map_err(|e| map(e, Phase::Read, None).with_operation(Operation::ScanClose))
     }
 }
 

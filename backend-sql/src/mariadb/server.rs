@@ -119,6 +119,7 @@ impl Connector {
 
 impl Scanned for Connector {
     const SNAPSHOT: &'static str = SNAPSHOT;
+    const STREAMS: bool = false;
 
     /// By pages: the server gives up a statement whose rows nobody reads for a minute.
     async fn read(

@@ -170,6 +170,8 @@ impl Scanned for Connector {
     const SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
                                     SET LOCAL statement_timeout = 0";
 
+    const STREAMS: bool = true;
+
     async fn read(
         connection: &mut Connection,
         request: ScanRequest,
