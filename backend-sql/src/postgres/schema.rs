@@ -136,8 +136,30 @@ pub(crate) async fn fits(
         return Ok(None);
     };
     let added = wanted.extends(&stored)?;
-    let nothing = added.is_empty() && *stored.union(wanted)? == stored;
+    let nothing = added.is_empty()
+        && *stored.union(wanted)? == stored
+        && has_indexes_of_several(connection, wanted).await?;
     Ok(nothing.then(EnsureReport::default))
+}
+
+/// Whether the fields that may hold several values have the indexes that the model demands: former
+/// versions made none.
+async fn has_indexes_of_several(
+    connection: &mut Connection,
+    wanted: &Model,
+) -> Result<bool, Failure> {
+    let indexes = Postgres.indexes_of_several(wanted);
+    let names: Vec<String> = indexes.map(|(name, _)| name).collect();
+    if names.is_empty() {
+        return Ok(true);
+    }
+    let missing = query_scalar::<Driver, bool>(
+        "SELECT EXISTS (SELECT FROM unnest($1::text[]) AS n(name) WHERE NOT EXISTS \
+         (SELECT FROM pg_class WHERE relname = n.name \
+         AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())))",
+    );
+    let missing = missing.bind(names).fetch_one(connection).await?;
+    Ok(!missing)
 }
 
 /// Makes the collection fit.
