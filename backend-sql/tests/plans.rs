@@ -153,22 +153,11 @@ async fn a_collection_without_such_an_index_gets_it() {
     let scanned = plan(&store, find).await;
     assert!(!scanned.contains("Bitmap Index Scan"), "{scanned}");
     let model = several(&name, true);
-    let options: PgConnectOptions = support::url().parse().unwrap();
-    let mut admin = options.connect().await.unwrap();
-    for made_by_former_version in [false, true] {
-        if made_by_former_version {
-            let undo = format!("DROP INDEX \"{name}:i:tags\", \"{name}:i:items.price\"");
-            raw_sql(AssertSqlSafe(undo))
-                .execute(&mut admin)
-                .await
-                .unwrap();
-        }
-        let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
-        let report = ensured.unwrap();
-        assert!(!report.created && report.added.is_empty(), "{report:?}");
-        for (filter, found) in questions() {
-            assert_eq!(by_index(&store, &model, filter).await, found);
-        }
+    let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
+    let report = ensured.unwrap();
+    assert!(!report.created && report.added.is_empty(), "{report:?}");
+    for (filter, found) in questions() {
+        assert_eq!(by_index(&store, &model, filter).await, found);
     }
     assert!(store.drop_collection(model.name().clone()).await.unwrap());
 }
@@ -229,24 +218,36 @@ async fn words_are_looked_up_in_their_index_and_none_is_missed() {
 }
 
 #[tokio::test]
-async fn a_database_without_the_index_gets_it() {
-    let schema = format!("words-{}", WriteId::random());
+async fn a_database_without_the_indexes_gets_them() {
+    let schema = format!("former-{}", WriteId::random());
     let options = || support::options().schema(&*schema).unwrap();
     let store = PostgresStore::connect(options()).await.unwrap();
     let model = texts(&store, "docs").await;
+    let of_several = several("several", true);
+    let ensured = store.ensure(EnsureRequest::new(of_several.clone())).await;
+    assert!(ensured.unwrap().created);
+    fill_several(&store, &of_several, 3_000).await;
     let options_of_admin: PgConnectOptions = support::url().parse().unwrap();
     let mut admin = options_of_admin.connect().await.unwrap();
-    let undo = format!(
-        "SET client_min_messages = warning; SET search_path = \"{schema}\"; \
-         DROP FUNCTION strongroom_terms CASCADE; UPDATE strongroom_format SET version = 1"
-    );
-    raw_sql(AssertSqlSafe(undo))
-        .execute(&mut admin)
-        .await
-        .unwrap();
-    let again = PostgresStore::connect(options()).await.unwrap();
-    let found = by_index(&again, &model, words("brown fox", Words::Phrase)).await;
-    assert_eq!(found, ["id7"]);
+    for (version, without) in [
+        (1, "FUNCTION strongroom_terms, strongroom_values"),
+        (2, "FUNCTION strongroom_values"),
+    ] {
+        let undo = format!(
+            "SET client_min_messages = warning; SET search_path = \"{schema}\"; \
+             DROP {without} CASCADE; UPDATE strongroom_format SET version = {version}"
+        );
+        raw_sql(AssertSqlSafe(undo))
+            .execute(&mut admin)
+            .await
+            .unwrap();
+        let again = PostgresStore::connect(options()).await.unwrap();
+        let found = by_index(&again, &model, words("brown fox", Words::Phrase)).await;
+        assert_eq!(found, ["id7"]);
+        for (filter, found) in questions() {
+            assert_eq!(by_index(&again, &of_several, filter).await, found);
+        }
+    }
     // Commands that mend indexes look for functions in no schema but the server's own.
     let mend = format!("REINDEX SCHEMA \"{schema}\"");
     raw_sql(AssertSqlSafe(mend))

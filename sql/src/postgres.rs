@@ -278,12 +278,11 @@ impl Postgres {
         made.collect()
     }
 
-    /// The statements that make the indexes which the model demands and the collection has not,
-    /// whatever it was made for.
-    fn made_where_missing(&self, model: &Model) -> impl Iterator<Item = String> {
+    /// The statements that make the indexes which former versions of the store did not make, as far
+    /// as the collection has not got them.
+    pub fn made_where_missing(&self, model: &Model) -> impl Iterator<Item = String> {
         let of_several = self.indexes_of_several(model);
-        let made = of_several.map(|(_, statement)| statement);
-        self.text_indexes(model).into_iter().chain(made)
+        self.text_indexes(model).into_iter().chain(of_several)
     }
 
     /// The indexes that `field` demands and `there` has not.
