@@ -78,7 +78,16 @@ pub(crate) enum Outcome {
 
 #[derive(Deserialize)]
 struct Reply {
-    items: Vec<std::collections::BTreeMap<String, Item>>,
+    items: Vec<Told>,
+}
+
+/// What was told of one step, by the name of its action.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Told {
+    Create(Item),
+    Index(Item),
+    Delete(Item),
 }
 
 #[derive(Deserialize)]
@@ -86,12 +95,24 @@ struct Item {
     /// In a bulk only.
     #[serde(default)]
     status: u16,
-    result: Option<String>,
+    result: Option<Effect>,
     #[serde(rename = "_seq_no")]
     seq_no: Option<u64>,
     #[serde(rename = "_primary_term")]
     primary_term: Option<u64>,
     error: Option<Cause>,
+}
+
+/// What a step did.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Effect {
+    Created,
+    Updated,
+    Deleted,
+    NotFound,
+    #[serde(other)]
+    Other,
 }
 
 impl EsStore {
@@ -181,11 +202,8 @@ impl EsStore {
                 reply.items.len()
             )));
         }
-        let answers = reply.items.into_iter().map(|item| {
-            let item = item.into_values().next();
-            item.map_or_else(Answer::garbled, |item| item.answer(index))
-        });
-        Ok(answers.collect())
+        let items = reply.items.into_iter();
+        Ok(items.map(|told| told.item().answer(index)).collect())
     }
 }
 
@@ -327,6 +345,14 @@ fn refused(refusal: Refusal) -> Outcome {
     }
 }
 
+impl Told {
+    fn item(self) -> Item {
+        match self {
+            Self::Create(item) | Self::Index(item) | Self::Delete(item) => item,
+        }
+    }
+}
+
 impl Item {
     fn answer(self, index: &Index) -> Answer {
         let pressed = self.error.is_some() && matches!(self.status, 429 | 503);
@@ -344,12 +370,12 @@ impl Item {
             (Some(seq_no), Some(term)) => Version::from_sequence(seq_no, term, index.id()),
             _ => return garbled(),
         };
-        match self.result.as_deref() {
-            Some("created") => Outcome::Created(version),
-            Some("updated") => Outcome::Updated(version),
-            Some("deleted") => Outcome::Deleted,
-            Some("not_found") => Outcome::Nothing,
-            _ => garbled(),
+        match self.result {
+            Some(Effect::Created) => Outcome::Created(version),
+            Some(Effect::Updated) => Outcome::Updated(version),
+            Some(Effect::Deleted) => Outcome::Deleted,
+            Some(Effect::NotFound) => Outcome::Nothing,
+            Some(Effect::Other) | None => garbled(),
         }
     }
 }

@@ -97,6 +97,11 @@ impl Report {
             };
             rounds.push(pair);
         }
+        self.add(name, line, &rounds);
+    }
+
+    /// Adds the row of a scenario, of the seconds an operation took in each round.
+    fn add(&mut self, name: &str, line: Line, rounds: &[(f64, f64)]) {
         let ratio = |(reference, ours): &(f64, f64)| match line {
             Line::AtMost(_) => ours / reference,
             Line::AtLeast(_) => reference / ours,
@@ -125,6 +130,44 @@ impl Report {
             held,
             if line.holds(middle) { "held" } else { "MISSED" }.to_owned(),
         ]);
+    }
+
+    /// Compares two arms that take turns, one piece of work each: what else goes on at a server, as
+    /// its merges of segments, meets both alike. A piece tells how many operations it was.
+    pub fn compare_in_turns(
+        &mut self,
+        runtime: &Runtime,
+        name: &str,
+        line: Line,
+        mut reference: impl AsyncFnMut() -> u64,
+        mut ours: impl AsyncFnMut() -> u64,
+    ) {
+        eprintln!("running {name} …");
+        let mut rounds = Vec::new();
+        for round in 0..=self.rounds.max(1) {
+            let length = if round == 0 {
+                self.warm_up
+            } else {
+                self.length
+            };
+            let (mut a, mut b) = (Spent::default(), Spent::default());
+            let mut turn = round;
+            while a.time + b.time < 2 * length || turn % 2 != round % 2 {
+                runtime.block_on(async {
+                    if turn % 2 == 0 {
+                        a.add(&mut reference).await;
+                        b.add(&mut ours).await;
+                    } else {
+                        b.add(&mut ours).await;
+                        a.add(&mut reference).await;
+                    }
+                });
+                turn += 1;
+            }
+            rounds.push((a.per_operation(), b.per_operation()));
+        }
+        rounds.remove(0);
+        self.add(name, line, &rounds);
     }
 
     /// Compares two arms that do one operation after another, each at one of `count` places.
@@ -239,6 +282,25 @@ pub async fn until(length: Duration, mut work: impl AsyncFnMut()) -> u64 {
         done += 1;
     }
     done
+}
+
+/// What pieces of work took in all.
+#[derive(Default)]
+struct Spent {
+    time: Duration,
+    operations: u64,
+}
+
+impl Spent {
+    async fn add(&mut self, piece: &mut impl AsyncFnMut() -> u64) {
+        let start = Instant::now();
+        self.operations += piece().await;
+        self.time += start.elapsed();
+    }
+
+    fn per_operation(&self) -> f64 {
+        self.time.as_secs_f64() / self.operations.max(1) as f64
+    }
 }
 
 fn per_operation(arm: Arm<'_>, length: Duration) -> f64 {

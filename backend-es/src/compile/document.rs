@@ -5,11 +5,8 @@ use std::cmp::Ordering::{Greater, Less};
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use strongroom_core::model::{
-    Body, FieldDeclaration, FieldPath, Key, Kind, Model, RawDocument, Scalar, WriteId,
-};
+use strongroom_core::model::{Body, FieldPath, Key, Kind, Model, RawDocument, Scalar, WriteId};
 use strongroom_core::query::{self, FieldReader};
 use strongroom_core::{Error, ErrorKind, Result};
 
@@ -34,6 +31,7 @@ pub(crate) fn document_id(key: &Key) -> Cow<'_, str> {
     }
 }
 
+/// What is stored of a document but its body, whose text follows as it is.
 #[derive(Serialize)]
 struct Source<'a> {
     k: &'a str,
@@ -44,19 +42,9 @@ struct Source<'a> {
     v: Option<[u64; 2]>,
     #[serde(flatten)]
     beside: Map<String, Value>,
-    body: Indexed<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    raw: Option<&'a RawValue>,
-}
-
-/// What the engine reads values from.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Indexed<'a> {
-    /// The body, which is handed out as well.
-    Body(&'a RawValue),
-    /// Values alone: the body is kept unread.
-    Values(Map<String, Value>),
+    /// The values that the engine reads, where it does not read them from the body itself.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "body")]
+    values: Option<Map<String, Value>>,
 }
 
 /// The stored form of a document, as one line.
@@ -97,39 +85,40 @@ fn line(
 ) -> Result<Vec<u8>> {
     let model = place.model;
     let is_plain = plain::is_plain(model, body)?;
-    let is_read = |field: &FieldDeclaration| field.kind.is_comparable() && is_direct(&field.path);
-    let codec = |e: serde_json::Error| {
-        Error::new(ErrorKind::Codec, format!("document does not encode: {e}")).with_source(e)
-    };
-    let raw: &RawValue = serde_json::from_slice(body.as_bytes()).map_err(codec)?;
-    let (beside, body, raw) = if is_plain && model.fields().all(is_read) {
-        (Map::new(), Indexed::Body(raw), None)
+    let (beside, values) = if is_plain && model.fields().all(plain::is_read) {
+        (Map::new(), None)
     } else {
         let object = body.to_object()?;
-        let beside = beside(place, &object, is_plain)?;
-        if is_plain {
-            (beside, Indexed::Body(raw), None)
-        } else {
-            let values = direct_values(model, &object);
-            (beside, Indexed::Values(values), Some(raw))
-        }
+        let values = (!is_plain).then(|| direct_values(model, &object));
+        (beside(place, &object, is_plain)?, values)
     };
-    let mut line = serde_json::to_vec(&Source {
+    let member = if values.is_none() { "body" } else { "raw" };
+    let source = Source {
         k: key.id().as_str(),
         r: key.routing().map(|routing| routing.as_str()),
         w: write_id.to_string(),
         v: version,
         beside,
-        body,
-        raw,
-    })
-    .map_err(codec)?;
-    // In JSON a line break can only be white space between tokens, and in a bulk it ends the line.
-    for byte in &mut line {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
+        values,
+    };
+    let mut line = Vec::with_capacity(body.len() + 256);
+    serde_json::to_writer(&mut line, &source).map_err(|e| {
+        Error::new(ErrorKind::Codec, format!("document does not encode: {e}")).with_source(e)
+    })?;
+    // The body was read above, so it is JSON, and becomes the object's last member.
+    line.pop();
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(member.as_bytes());
+    line.extend_from_slice(b"\":");
+    let text = body.as_bytes();
+    if text.contains(&b'\n') || text.contains(&b'\r') {
+        // In JSON a line break can only be white space between tokens, and in a bulk it ends the line.
+        let is_break = |byte| matches!(byte, b'\n' | b'\r');
+        line.extend(text.iter().map(|&b| if is_break(b) { b' ' } else { b }));
+    } else {
+        line.extend_from_slice(text);
     }
+    line.push(b'}');
     Ok(line)
 }
 
@@ -270,6 +259,7 @@ fn words(text: &str) -> Value {
 mod tests {
     use super::*;
     use serde_json::json;
+    use strongroom_core::model::FieldDeclaration;
 
     use crate::analysis::TextAnalysis;
 

@@ -9,11 +9,15 @@ use strongroom_core::{Error, ErrorKind, Result};
 use super::number;
 use super::path::is_direct;
 
-/// The fields of a collection whose values the engine reads from bodies, where they are plain: all
-/// that are comparable and [direct](is_direct).
+/// Whether the engine reads the values of a field from bodies, where they are plain: it is comparable
+/// and [direct](is_direct).
+pub(super) fn is_read(field: &FieldDeclaration) -> bool {
+    field.kind.is_comparable() && is_direct(&field.path)
+}
+
+/// The fields of a collection whose values the engine [reads](is_read) from bodies.
 pub(super) fn direct(model: &Model) -> impl Iterator<Item = &FieldDeclaration> {
-    let fields = model.fields().filter(|field| field.kind.is_comparable());
-    fields.filter(|field| is_direct(&field.path))
+    model.fields().filter(|field| is_read(field))
 }
 
 /// Whether the engine reads from the body, in each direct field, the values that a query means and
@@ -23,13 +27,15 @@ pub(super) fn direct(model: &Model) -> impl Iterator<Item = &FieldDeclaration> {
 ///
 /// `Codec` if the body is not JSON.
 pub(super) fn is_plain(model: &Model, body: &Body) -> Result<bool> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body.as_bytes());
+    let mut deserializer = serde_json::Deserializer::from_str(body.as_str()?);
     let object = Value {
         model: Some(model),
         kind: None,
         is_item: false,
     };
-    object.deserialize(&mut deserializer).map_err(|e| {
+    let is_plain = object.deserialize(&mut deserializer);
+    let is_plain = is_plain.and_then(|is_plain| deserializer.end().map(|()| is_plain));
+    is_plain.map_err(|e| {
         Error::new(ErrorKind::Codec, format!("document does not decode: {e}")).with_source(e)
     })
 }
@@ -84,9 +90,8 @@ impl Value<'_> {
     }
 
     fn member(self, name: &str) -> Self {
-        let fields = self.model.into_iter().flat_map(direct);
-        let mut of_name = fields.filter(|field| field.path.as_str() == name);
-        Self::below(of_name.next().map(|field| field.kind))
+        let field = self.model.and_then(|model| model.field(name));
+        Self::below(field.filter(|field| is_read(field)).map(|field| field.kind))
     }
 }
 

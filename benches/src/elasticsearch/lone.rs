@@ -5,7 +5,7 @@ use strongroom::prelude::*;
 use super::raw::BULK;
 use super::{DOCUMENTS, Failure, Fixture, Server};
 use crate::documents::Sample;
-use crate::measure::{Line, Report, until};
+use crate::measure::{Line, Report};
 
 /// One load after another by key.
 pub(super) fn load<T: Sample>(report: &mut Report, server: &Server) -> Result<(), Failure> {
@@ -86,31 +86,28 @@ pub(super) fn bulk<T: Sample>(report: &mut Report, server: &Server) -> Result<()
         *at = (*at + BULK) % DOCUMENTS;
         from
     };
-    report.compare(
+    report.compare_in_turns(
+        runtime,
         &name,
         Line::AtMost(1.15),
-        &mut |length| {
-            let bulks = runtime.block_on(until(length, async || {
-                let from = next(&mut a);
-                let now = Timestamp::now();
-                for (document, _) in &mut by_hand.held[from..from + BULK] {
-                    document.touch(now);
-                }
-                by_hand.save_all(from).await.expect("the bulk runs");
-            }));
-            bulks * BULK as u64
+        async || {
+            let from = next(&mut a);
+            let now = Timestamp::now();
+            for (document, _) in &mut by_hand.held[from..from + BULK] {
+                document.touch(now);
+            }
+            by_hand.save_all(from).await.expect("the bulk runs");
+            BULK as u64
         },
-        &mut |length| {
-            let bulks = runtime.block_on(until(length, async || {
-                let from = next(&mut b);
-                let part = &mut held[from..from + BULK];
-                for document in &mut *part {
-                    document.change();
-                }
-                let saved = collection.save_many(part).await;
-                assert!(saved.expect("the bulk runs").iter().all(Result::is_ok));
-            }));
-            bulks * BULK as u64
+        async || {
+            let from = next(&mut b);
+            let part = &mut held[from..from + BULK];
+            for document in &mut *part {
+                document.change();
+            }
+            let saved = collection.save_many(part).await;
+            assert!(saved.expect("the bulk runs").iter().all(Result::is_ok));
+            BULK as u64
         },
     );
     runtime.block_on(fixture.remove())

@@ -236,9 +236,7 @@ impl Model {
     /// The declaration of the field at `path`.
     #[must_use]
     pub fn field(&self, path: &str) -> Option<&FieldDeclaration> {
-        FieldPath::new(path)
-            .ok()
-            .and_then(|path| self.fields.get(&path))
+        self.fields.get(path)
     }
 
     /// The declaration of the field at `path`.

@@ -1,5 +1,6 @@
 //! Validated paths to fields of a document.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -129,6 +130,13 @@ impl FieldPath {
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.is_within(other) || other.is_within(self)
+    }
+}
+
+/// A path is looked up by its text.
+impl Borrow<str> for FieldPath {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
