@@ -5,7 +5,7 @@ use strongroom::prelude::*;
 
 use super::{ByHand, Connection, DOCUMENTS, Failure, Fixture, Server};
 use crate::documents::{Account, Sample};
-use crate::measure::{Line, Report, until};
+use crate::measure::{Line, Report};
 
 /// One load after another by key.
 pub(super) fn load<B: ByHand, T: Sample>(
@@ -102,25 +102,22 @@ where
             held,
             ..
         } = fixture;
-        report.compare(
+        report.compare_in_turns(
+            runtime,
             &name,
             Line::AtMost(1.25),
-            &mut |length| {
-                let bulks = runtime.block_on(until(length, async || {
-                    let now = Timestamp::now();
-                    by_hand.iter_mut().for_each(|(d, _)| d.touch(now));
-                    let saved = B::save_all(connection, by_hand).await;
-                    saved.expect("the bulk runs");
-                }));
-                bulks * DOCUMENTS as u64
+            async || {
+                let now = Timestamp::now();
+                by_hand.iter_mut().for_each(|(d, _)| d.touch(now));
+                let saved = B::save_all(connection, by_hand).await;
+                saved.expect("the bulk runs");
+                DOCUMENTS as u64
             },
-            &mut |length| {
-                let bulks = runtime.block_on(until(length, async || {
-                    held.iter_mut().for_each(|document| document.change());
-                    let saved = collection.save_many(&mut *held).await;
-                    assert!(saved.expect("the bulk runs").iter().all(Result::is_ok));
-                }));
-                bulks * DOCUMENTS as u64
+            async || {
+                held.iter_mut().for_each(|document| document.change());
+                let saved = collection.save_many(&mut *held).await;
+                assert!(saved.expect("the bulk runs").iter().all(Result::is_ok));
+                DOCUMENTS as u64
             },
         );
         Ok(())
