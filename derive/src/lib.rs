@@ -94,7 +94,8 @@ mod types;
 /// - `nested`: an array of objects that derive [`Object`], each matched for itself.
 /// - `unmapped`: stored, and not declared: no filter or sort sees it.
 /// - `many`: the field holds an array, where its type has an alias that hides this.
-/// - `indexed`: SQL engines index it. `unique`: no two documents hold the same value.
+/// - `indexed`: SQL engines index it; one of many values only PostgreSQL does, for values that are
+///   equal. `unique`: no two documents hold the same value.
 /// - `created`, `updated`: a `Timestamp` or `Option<Timestamp>` that the store fills.
 /// - `secret`: left out of output, logs and recordings. `Debug` is the struct's own: a derived one
 ///   prints the field.

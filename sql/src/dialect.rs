@@ -22,6 +22,19 @@ pub struct Leaves {
     pub value: String,
 }
 
+/// How documents are looked up in an index by the values of a field that may hold several: a
+/// condition that holds if the field has some of the values looked for, and only then. It is text
+/// before, between and behind those values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// What stands before the first value.
+    pub before: String,
+    /// What stands between two values.
+    pub between: &'static str,
+    /// What stands behind the last value.
+    pub behind: &'static str,
+}
+
 /// A database's SQL, as far as the compilers need it. Expressions read the document's row under
 /// the alias [`DOCUMENT`].
 ///
@@ -52,6 +65,12 @@ pub trait Dialect: Debug + Send + Sync {
     /// The values of a field that may hold several, each of them once; `None` where the database
     /// has to compare the rows to tell them apart.
     fn distinct_leaves(&self, field: &FieldDeclaration) -> Option<Leaves>;
+
+    /// How documents are looked up by the values of a field that may hold several; `None` where no
+    /// index has them. The values are compared one by one then.
+    fn lookup(&self, _field: &FieldDeclaration) -> Option<Lookup> {
+        None
+    }
 
     /// The least (ascending) or the greatest (descending) value of a field that may hold several,
     /// `NULL` where there is none.

@@ -5,12 +5,13 @@
 //! `IS NOT TRUE`. `AND` and `OR` of SQL keep that meaning.
 
 use std::ops::Bound;
+use std::slice;
 
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
 use strongroom_core::query::{Filter, Native, TextQuery, Wildcard};
 
-use crate::dialect::DOCUMENT;
+use crate::dialect::{DOCUMENT, Dialect, Lookup};
 use crate::param::Writer;
 
 /// Writes a filter as one condition, in parentheses where it needs them.
@@ -103,12 +104,56 @@ fn calls_function(node: &Filter) -> bool {
 fn nested(sql: &mut Writer<'_>, model: &Model, field: &FieldPath, inner: &Filter) -> Result<()> {
     let objects = sql.dialect().objects_as_documents(model.require(field)?);
     let of_objects = model.of_nested(field)?;
-    let inner = inner.relative_to(field)?;
+    let relative = inner.relative_to(field)?;
+    let mut lookups = Vec::new();
+    implied(sql.dialect(), model, inner, &mut lookups)?;
+    sql.text(if lookups.is_empty() { "" } else { "(" });
+    for (lookup, kind, wanted) in &lookups {
+        look_up(sql, lookup, *kind, wanted);
+        sql.text(" AND ");
+    }
     sql.text("EXISTS (SELECT 1 FROM ").text(objects);
     sql.text(" WHERE ");
-    filter(sql, &of_objects, &inner)?;
-    sql.text(")");
+    filter(sql, &of_objects, &relative)?;
+    sql.text(if lookups.is_empty() { ")" } else { "))" });
     Ok(())
+}
+
+/// What can be looked up of a document for one of its objects to match: the document has the
+/// values that the object must have.
+fn implied<'f>(
+    dialect: &dyn Dialect,
+    model: &Model,
+    of_object: &'f Filter,
+    lookups: &mut Vec<(Lookup, Kind, &'f [Scalar])>,
+) -> Result<()> {
+    let (field, wanted) = match of_object {
+        Filter::And(all) => {
+            let mut all = all.iter();
+            return all.try_for_each(|filter| implied(dialect, model, filter, lookups));
+        }
+        Filter::Nested { filter, .. } => return implied(dialect, model, filter, lookups),
+        Filter::Eq { field, value } => (field, slice::from_ref(value)),
+        Filter::In { field, values } if !values.is_empty() => (field, values.as_slice()),
+        _ => return Ok(()),
+    };
+    let field = model.require(field)?;
+    let lookup = dialect.lookup(field);
+    lookups.extend(lookup.map(|lookup| (lookup, field.kind, wanted)));
+    Ok(())
+}
+
+/// Writes the condition that a field has some of the values looked for, by its index.
+fn look_up(sql: &mut Writer<'_>, lookup: &Lookup, kind: Kind, wanted: &[Scalar]) {
+    for (at, wanted) in wanted.iter().enumerate() {
+        sql.text(if at > 0 {
+            lookup.between
+        } else {
+            &lookup.before
+        });
+        sql.comparand(kind, wanted);
+    }
+    sql.text(lookup.behind);
 }
 
 /// Writes the condition as it is, with a placeholder for each `?` outside of quotes.
@@ -195,6 +240,15 @@ impl Test<'_> {
         Self::Between(lower, Bound::Unbounded)
     }
 
+    /// The values of which one must be there; `None` where the test is another one.
+    fn wanted(&self) -> Option<&[Scalar]> {
+        match self {
+            Self::Equal(wanted) => Some(slice::from_ref(wanted)),
+            Self::OneOf(wanted) => Some(wanted),
+            Self::Between(..) | Self::Matches(..) => None,
+        }
+    }
+
     /// Writes the test of a value of a field of this kind.
     fn write(&self, sql: &mut Writer<'_>, kind: Kind, value: &str) {
         match self {
@@ -258,6 +312,12 @@ fn one_of(sql: &mut Writer<'_>, kind: Kind, wanted: &[Scalar]) {
 
 fn compare(sql: &mut Writer<'_>, field: &FieldDeclaration, test: &Test<'_>) {
     if field.many {
+        if let Some(wanted) = test.wanted()
+            && let Some(lookup) = sql.dialect().lookup(field)
+        {
+            look_up(sql, &lookup, field.kind, wanted);
+            return;
+        }
         let leaves = sql.dialect().leaves(field);
         sql.text("EXISTS (SELECT 1 FROM ").text(&leaves.from);
         sql.text(" WHERE ");

@@ -38,7 +38,7 @@ pub mod scan;
 pub mod sqlite;
 
 pub use aggregate::aggregate;
-pub use dialect::{Dialect, Leaves};
+pub use dialect::{Dialect, Leaves, Lookup};
 pub use explain::asked;
 pub use group::group;
 pub use mariadb::MariaDb;

@@ -6,7 +6,8 @@
 //! fields are on that very expression, so nothing is stored twice.
 //!
 //! Fields with several values go through the functions of [`PREPARE`], which the adapter makes
-//! once: they flatten the body as the in-memory store does.
+//! once: they flatten the body as the in-memory store does. An index of such a field is one of
+//! all its values: see [`Postgres::indexes_of_several`].
 //!
 //! `jsonb` and `text` cannot hold the character NUL. The adapter stores text with the first two
 //! characters of Unicode replaced by pairs, in a way that keeps the order of texts: see [`store_text`].
@@ -18,11 +19,12 @@ use strongroom_core::model::{FieldDeclaration, FieldPath, Kind, Model, Scalar};
 use strongroom_core::query::{Call, DateInterval, Order, TextQuery, Words};
 
 use crate::dates;
-use crate::dialect::{DOCUMENT, Dialect, Leaves, index_name, make_indexes, with_digest};
+use crate::dialect::{DOCUMENT, Dialect, Leaves, Lookup, index_name, make_indexes, with_digest};
 use crate::param::{Param, Writer};
 use crate::pattern::like;
 
 mod calls;
+mod several;
 mod stamps;
 mod text;
 
@@ -91,6 +93,10 @@ impl Dialect for Postgres {
             ),
             value: "v.value".to_owned(),
         })
+    }
+
+    fn lookup(&self, field: &FieldDeclaration) -> Option<Lookup> {
+        several::lookup(field)
     }
 
     fn extreme(&self, field: &FieldDeclaration, order: Order) -> String {
@@ -239,7 +245,7 @@ impl Dialect for Postgres {
         for field in model.fields() {
             statements.extend(self.indexes(model, None, field));
         }
-        statements.extend(self.text_indexes(model));
+        statements.extend(self.made_where_missing(model));
         statements
     }
 
@@ -247,7 +253,7 @@ impl Dialect for Postgres {
         let fields = wanted.fields();
         let indexes =
             fields.flat_map(|field| self.indexes(wanted, stored.field(field.path.as_str()), field));
-        indexes.chain(self.text_indexes(wanted)).collect()
+        indexes.chain(self.made_where_missing(wanted)).collect()
     }
 
     fn drop_collection(&self, model: &Model) -> Vec<String> {
@@ -270,6 +276,13 @@ impl Postgres {
             format!("CREATE INDEX IF NOT EXISTS {index} ON {table} USING gin (({terms}))")
         });
         made.collect()
+    }
+
+    /// The statements that make the indexes which former versions of the store did not make, as far
+    /// as the collection has not got them.
+    pub fn made_where_missing(&self, model: &Model) -> impl Iterator<Item = String> {
+        let of_several = self.indexes_of_several(model);
+        self.text_indexes(model).into_iter().chain(of_several)
     }
 
     /// The indexes that `field` demands and `there` has not.

@@ -22,8 +22,10 @@ use crate::failure::Failure;
 use super::connection::Connection;
 
 /// The layout of tables and functions that this version writes and reads.
-const FORMAT: i32 = 2;
-/// The one before, which had no indexes of words.
+const FORMAT: i32 = 3;
+/// The one before, which had no indexes of fields that hold several values.
+const WITHOUT_SEVERAL: i32 = 2;
+/// The one before that, which had no indexes of words either.
 const WITHOUT_WORDS: i32 = 1;
 
 /// It reads the catalogue as a table: a look-up by name may be answered from a cache of the
@@ -53,7 +55,7 @@ pub(crate) async fn prepare(
     let there = query_scalar::<Driver, bool>(IS_PREPARED);
     if there.fetch_one(&mut *connection).await? {
         return match format(connection).await? {
-            Some(WITHOUT_WORDS) => add_words(connection).await,
+            Some(WITHOUT_WORDS | WITHOUT_SEVERAL) => add_indexes(connection).await,
             other => check_format(other),
         };
     }
@@ -78,7 +80,7 @@ pub(crate) async fn is_prepared(connection: &mut Connection) -> Result<bool, Fai
         return Ok(false);
     }
     let format = format(connection).await?;
-    if format == Some(WITHOUT_WORDS) {
+    if matches!(format, Some(WITHOUT_WORDS | WITHOUT_SEVERAL)) {
         return Ok(false);
     }
     check_format(format)?;
@@ -101,12 +103,12 @@ fn check_format(format: Option<i32>) -> Result<(), Failure> {
     }
 }
 
-/// Makes the indexes of words of a database that was made without.
-async fn add_words(connection: &mut Connection) -> Result<(), Failure> {
+/// Makes the indexes of a database whose version made none such.
+async fn add_indexes(connection: &mut Connection) -> Result<(), Failure> {
     raw_sql(PREPARE).execute(&mut *connection).await?;
     let stored = query_scalar::<Driver, String>("SELECT model FROM strongroom_collections");
     for model in stored.fetch_all(&mut *connection).await? {
-        for statement in Postgres.text_indexes(&decoded(&model)?) {
+        for statement in Postgres.made_where_missing(&decoded(&model)?) {
             raw_sql(AssertSqlSafe(statement))
                 .execute(&mut *connection)
                 .await?;

@@ -58,10 +58,11 @@ impl Grants {
         }
         for (path, kind) in fields {
             let field = FieldDeclaration::new(path.parse().during("a field")?, kind);
-            builder = builder.field(if matches!(path, "ns" | "ws") {
-                field.many()
-            } else {
-                field
+            builder = builder.field(match path {
+                "ns" => field.many().indexed(),
+                "ws" => field.many(),
+                "e.k" => field.indexed(),
+                _ => field,
             });
         }
         Ok(builder)
@@ -208,6 +209,10 @@ pub(crate) fn rich_filter(can: Grants) -> BoxedStrategy<Filter> {
         (
             1,
             between(Just(path("ns")), integer().prop_map(Scalar::from)).boxed(),
+        ),
+        (
+            1,
+            one_of(Just(path("ns")), integer().prop_map(Scalar::from)).boxed(),
         ),
     ];
     if can.text {

@@ -90,7 +90,9 @@ pub struct FieldDeclaration {
     /// never holds an array in a field that is not declared so.
     #[serde(default, skip_serializing_if = "is_false")]
     pub many: bool,
-    /// Whether SQL engines index it. Search engines index every declared field.
+    /// Whether SQL engines index it. Search engines index every declared field. Where a document may
+    /// hold several values, PostgreSQL has an index for filters by some value that is equal or one of
+    /// a list; other SQL engines have none.
     #[serde(default, skip_serializing_if = "is_false")]
     pub indexed: bool,
     /// Whether no two documents of the collection may hold the same value. No value is no
