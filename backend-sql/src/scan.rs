@@ -1,9 +1,10 @@
 //! Scans outside of transactions, over one state of the data.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, Either, Fuse, FusedFuture as _, FutureExt as _, select};
@@ -150,14 +151,21 @@ impl Running {
         match &mut self.reader {
             Reader::Task(_) => self.pieces.recv().await,
             Reader::Caller(reading) => {
-                if let Ok(piece) = self.pieces.try_recv() {
-                    return Some(piece);
-                }
-                match select(pin!(self.pieces.recv()), &mut *reading).await {
-                    Either::Left((piece, _)) => return piece,
-                    Either::Right(_) => {}
-                }
-                self.pieces.recv().await
+                let received = {
+                    let receiving = pin!(self.pieces.recv());
+                    match select(receiving, &mut *reading).await {
+                        Either::Left((piece, _)) => Some(piece),
+                        Either::Right(_) => None,
+                    }
+                };
+                let piece = match received {
+                    Some(piece) => piece,
+                    None => self.pieces.recv().await,
+                };
+                // Once the last row is read, the transaction ends, whether or not the caller comes
+                // back to be told that there are no more.
+                poll_fn(|context| Poll::Ready(drop(reading.poll_unpin(context)))).await;
+                piece
             }
         }
     }
