@@ -4,14 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use sqlx_core::connection::ConnectOptions;
 use sqlx_core::query::query;
+use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::row::Row;
 use sqlx_core::sql_str::AssertSqlSafe;
-use sqlx_mysql::MySql;
+use sqlx_mysql::{MySql, MySqlConnectOptions};
 use strongroom_core::error::ErrorKind;
 use strongroom_core::model::{Body, Expected, Key, Model, ModelBuilder, WriteId};
-use strongroom_core::store::{Bulk, BulkRequest, EnsureRequest, Save, SaveRequest, Schema, Write};
+use strongroom_core::query::{Filter, Words};
+use strongroom_core::store::{
+    Bulk, BulkRequest, CountRequest, EnsureRequest, Save, SaveRequest, Schema, Search, Store, Write,
+};
 use strongroom_sqlx::{MariaDbLogin, MariaDbOptions, MariaDbStore};
+
+use crate::own::OwnServer;
+use crate::support::without_tls;
 
 use super::{FIELDS, Texts, model, put, text};
 
@@ -289,4 +297,53 @@ async fn making_it_takes_a_privilege_and_using_it_none() {
         made.send(&format!("DROP USER '{user}'@'{host}'")).await;
     }
     made.done().await;
+}
+
+/// A server that writes a binary log lets few users make functions and triggers.
+#[tokio::test]
+async fn a_binary_log_takes_a_setting_that_the_message_names() {
+    let mut server = OwnServer::new().await;
+    let mut settings = without_tls();
+    settings.extend(["log-bin=log", "server-id=1"].map(str::to_owned));
+    server.set(&settings);
+    server.start().await;
+    let url = server.url("127.0.0.1");
+    let beside: MySqlConnectOptions = url.parse().unwrap();
+    let mut beside = beside.connect().await.unwrap();
+    let made = raw_sql(
+        "CREATE USER ada@'%' IDENTIFIED BY 'secret'; CREATE USER ada@localhost IDENTIFIED BY 'secret'; \
+         GRANT ALL ON test.* TO ada@'%'; GRANT ALL ON test.* TO ada@localhost",
+    );
+    made.execute(&mut beside).await.unwrap();
+    let options = || {
+        let options = MariaDbOptions::from_url(&url).unwrap().connections(1);
+        let login = MariaDbLogin::new().user("ada").password("secret");
+        options.log_in(move || {
+            let login = login.clone();
+            async move { Ok(login) }
+        })
+    };
+    let refused = MariaDbStore::connect(options()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unauthorized, "{refused:?}");
+    let message = refused.message();
+    assert!(
+        message.contains("log_bin_trust_function_creators = ON"),
+        "{message}"
+    );
+    let trust = raw_sql("SET GLOBAL log_bin_trust_function_creators = ON");
+    trust.execute(&mut beside).await.unwrap();
+    let store = MariaDbStore::connect(options()).await.unwrap();
+    let model = model("texts").build().unwrap();
+    let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
+    assert!(ensured.unwrap().created);
+    for version in 1..3 {
+        let items = documents(0, 10, version).map(Into::into).collect();
+        let request = BulkRequest::new(model.clone(), items);
+        let written = store.bulk(request).await.unwrap();
+        assert!(written.outcomes.iter().all(Result::is_ok), "{written:?}");
+    }
+    let filter = Filter::text("t", "v2", Words::All).unwrap();
+    let count = store.count(CountRequest::new(model, filter)).await;
+    assert_eq!(count.unwrap(), 10);
+    store.close().await.unwrap();
 }
