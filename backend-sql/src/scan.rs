@@ -164,7 +164,11 @@ impl Running {
                 };
                 // Once the last row is read, the transaction ends, whether or not the caller comes
                 // back to be told that there are no more.
-                poll_fn(|context| Poll::Ready(drop(reading.poll_unpin(context)))).await;
+                poll_fn(|context| {
+                    let _ = reading.poll_unpin(context);
+                    Poll::Ready(())
+                })
+                .await;
                 piece
             }
         }
