@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, Either, Fuse, FusedFuture as _, FutureExt as _, select};
@@ -151,25 +151,15 @@ impl Running {
         match &mut self.reader {
             Reader::Task(_) => self.pieces.recv().await,
             Reader::Caller(reading) => {
-                let received = {
-                    let receiving = pin!(self.pieces.recv());
-                    match select(receiving, &mut *reading).await {
-                        Either::Left((piece, _)) => Some(piece),
-                        Either::Right(_) => None,
-                    }
-                };
-                let piece = match received {
-                    Some(piece) => piece,
-                    None => self.pieces.recv().await,
-                };
-                // Once the last row is read, the transaction ends, whether or not the caller comes
-                // back to be told that there are no more.
                 poll_fn(|context| {
                     let _ = reading.poll_unpin(context);
-                    Poll::Ready(())
+                    let piece = ready!(self.pieces.poll_recv(context));
+                    // There is room again. Once the last row is read, the transaction ends, whether
+                    // or not the caller comes back to be told that there are no more.
+                    let _ = reading.poll_unpin(context);
+                    Poll::Ready(piece)
                 })
-                .await;
-                piece
+                .await
             }
         }
     }

@@ -242,6 +242,7 @@ impl<E: Engine> Session<E> {
         };
         let undo = if within { Undo::Call } else { Undo::Nothing };
         let outcome = work(lease.connection()?, undo).await;
+        let is_spoilt = lease.heed(&outcome, model);
         let leaves = match &outcome {
             Ok(reply) if violates(reply) => Leaves::Doomed,
             Ok(_) => Leaves::AllElse,
@@ -251,7 +252,7 @@ impl<E: Engine> Session<E> {
             Err(Failure::Refused(_)) => Leaves::AllElse,
             Err(failure) if failure.is_loss() => Leaves::Nothing,
             // Only another connection can carry the call out.
-            Err(_) if lease.heed(&outcome, model) => Leaves::Nothing,
+            Err(_) if is_spoilt => Leaves::Nothing,
             Err(Failure::Engine(error)) => E::leaves(error),
         };
         if leaves == Leaves::Nothing {

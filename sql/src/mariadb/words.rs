@@ -195,9 +195,9 @@ impl<'m> Index<'m> {
     /// Takes away the word that a loop is at, under the key of the row `OLD`. It is looked up by its
     /// key, however short the table seems to be, so that nobody waits for another document's words.
     ///
-    /// Only this form of the statement takes the hint. The table has no other name in it: where the
-    /// server opens tables anew in the midst, it takes such a name for that of a table, and does not
-    /// find it.
+    /// Only this form of the statement takes the hint. The table has no other name in it, which the
+    /// server would say that it misses where it plans a statement wrongly, and which could be the name
+    /// of a collection.
     fn delete(&self) -> String {
         let table = &self.table;
         let routing = if self.routed {
