@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleResult, Timeouts};
+use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleResult, TimeoutType, Timeouts};
 use sqlx_core::Error as Driver;
 use strongroom_core::error::{Error, ErrorKind, Result};
 use strongroom_core::model::Model;
@@ -68,13 +68,17 @@ impl<S: Server> managed::Manager for Manager<S> {
     type Type = Link<S>;
     type Error = Failure;
 
+    /// Boxed, because each call's future has room for it, and connections are seldom made.
     async fn create(&self) -> Result<Link<S>, Failure> {
-        let mut connection = self.0.open().await?;
-        let process = S::process(&mut connection).await?;
-        Ok(Link {
-            connection,
-            process,
-        })
+        let made = async {
+            let mut connection = self.0.open().await?;
+            let process = S::process(&mut connection).await?;
+            Ok(Link {
+                connection,
+                process,
+            })
+        };
+        Box::pin(made).await
     }
 
     /// Only idle connections come back. One that broke meanwhile tells at its next use.
@@ -159,12 +163,17 @@ impl<S: Server> Links<S> {
             counted: true,
         };
         self.used.fetch_add(1, Ordering::SeqCst);
-        let timeouts = Timeouts {
-            wait: Some(wait),
+        let mut timeouts = Timeouts {
+            wait: Some(Duration::ZERO),
             create: Some(self.wait.max(Duration::from_secs(5))),
             recycle: None,
         };
-        let object = self.pool.timeout_get(&timeouts).await;
+        // Where one is free, no timer is made.
+        let mut object = self.pool.timeout_get(&timeouts).await;
+        if let Err(PoolError::Timeout(TimeoutType::Wait)) = object {
+            timeouts.wait = Some(wait);
+            object = self.pool.timeout_get(&timeouts).await;
+        }
         lease.object = Some(object.map_err(|e| self.refused(e, wait))?);
         lease.idle = false;
         Ok(lease)
@@ -172,7 +181,7 @@ impl<S: Server> Links<S> {
 
     fn refused(&self, error: PoolError<Failure>, wait: Duration) -> Error {
         match error {
-            PoolError::Timeout(managed::TimeoutType::Wait) => Error::new(
+            PoolError::Timeout(TimeoutType::Wait) => Error::new(
                 ErrorKind::Contended,
                 format!("no connection became free within {} ms", wait.as_millis()),
             ),

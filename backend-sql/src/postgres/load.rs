@@ -1,7 +1,7 @@
 //! Loading documents by key.
 
 use strongroom_core::error::Error;
-use strongroom_core::model::RawDocument;
+use strongroom_core::model::{Key, RawDocument};
 use strongroom_core::store::LoadRequest;
 
 use super::connection::Connection;
@@ -24,33 +24,41 @@ pub(crate) async fn load(
     for key in &request.keys {
         statements.model.check_key(key)?;
     }
-    let mut documents = vec![None; request.keys.len()];
-    match request.keys.as_slice() {
-        [] => {}
+    let mut documents = match request.keys.as_slice() {
+        [] => Vec::new(),
         // One of a list costs the server more than one alone.
         [key] => {
             let get = Statements::with_key(&statements.get, key);
-            if let Some(found) = get.fetch_optional(connection).await? {
-                let document = row::aged_document(&found, 0, key.clone())?;
-                documents.fill(Some(document));
-            }
+            vec![match get.fetch_optional(connection).await? {
+                Some(found) => Some(row::aged_document(&found, 0, key.clone())?),
+                None => None,
+            }]
         }
-        keys => {
-            let keys: Vec<_> = keys.iter().collect();
-            let get = statements.with_keys(&statements.get_many, &keys);
-            for found in get.fetch_all(connection).await? {
-                let at = usize::try_from(row::integer(&found, 0)? - 1).unwrap_or(usize::MAX);
-                let (Some(key), Some(slot)) = (keys.get(at), documents.get_mut(at)) else {
-                    return Err(Error::internal("a document came that was not asked for").into());
-                };
-                *slot = Some(row::aged_document(&found, 1, (*key).clone())?);
-            }
-        }
-    }
+        keys => many(connection, statements, keys).await?,
+    };
     if !request.source.is_all() {
         for document in documents.iter_mut().flatten() {
             document.body = request.source.apply(&document.body)?;
         }
+    }
+    Ok(documents)
+}
+
+/// One document for each key, in order.
+async fn many(
+    connection: &mut Connection,
+    statements: &Statements,
+    keys: &[Key],
+) -> Result<Vec<Option<RawDocument>>, Failure> {
+    let mut documents = vec![None; keys.len()];
+    let keys: Vec<_> = keys.iter().collect();
+    let get = statements.with_keys(&statements.get_many, &keys);
+    for found in get.fetch_all(connection).await? {
+        let at = usize::try_from(row::integer(&found, 0)? - 1).unwrap_or(usize::MAX);
+        let (Some(key), Some(slot)) = (keys.get(at), documents.get_mut(at)) else {
+            return Err(Error::internal("a document came that was not asked for").into());
+        };
+        *slot = Some(row::aged_document(&found, 1, (*key).clone())?);
     }
     Ok(documents)
 }

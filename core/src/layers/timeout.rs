@@ -18,6 +18,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::time::Sleep;
 
 use super::call::Subject;
 use super::{Call, Enter, Intercept, Reply, Request};
@@ -178,18 +179,19 @@ impl Intercept for TimeoutLayer {
         mut inner: BoxFuture<'_, Result<T>>,
     ) -> Result<T> {
         // Embedded engines mostly answer at once: a timer is made only when they do not.
-        let first = poll_fn(|cx| match inner.as_mut().poll(cx) {
-            Poll::Ready(reply) => Poll::Ready(Some(reply)),
-            Poll::Pending => Poll::Ready(None),
+        let mut timer = pin!(None::<Sleep>);
+        poll_fn(|cx| {
+            if let Poll::Ready(reply) = inner.as_mut().poll(cx) {
+                return Poll::Ready(Some(reply));
+            }
+            if timer.is_none() {
+                timer.set(Some(tokio::time::sleep(scope.limit)));
+            }
+            let passed = timer.as_mut().as_pin_mut().map(|timer| timer.poll(cx));
+            passed.unwrap_or(Poll::Pending).map(|()| None)
         })
-        .await;
-        if let Some(reply) = first {
-            return reply;
-        }
-        match tokio::time::timeout(scope.limit, pin!(inner)).await {
-            Ok(reply) => reply,
-            Err(_) => Err(scope.passed()),
-        }
+        .await
+        .unwrap_or_else(|| Err(scope.passed()))
     }
 }
 

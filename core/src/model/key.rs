@@ -33,7 +33,7 @@ macro_rules! text_id {
                         MAX_ID_BYTES
                     )));
                 }
-                if text.as_bytes().contains(&0) {
+                if text.bytes().any(|byte| byte == 0) {
                     return Err(Error::invalid(format!(concat!($what, " {:?} holds a NUL"), text)));
                 }
                 Ok(Self(text.into()))

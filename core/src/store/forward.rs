@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 
 use super::{
     AggregateReply, AggregateRequest, Bulk, BulkReply, BulkRequest, Capabilities,
@@ -15,91 +15,70 @@ use super::{
 use crate::error::Result;
 use crate::model::{CollectionName, RawDocument};
 
-#[async_trait]
+/// Writes methods of the family as `async_trait` would, except that they hand on the future of the
+/// store below in place of one of their own around it: `|this| store => load(request: LoadRequest)
+/// -> Vec<Option<RawDocument>>;`.
+macro_rules! pass_on {
+    (|$this:ident| $store:expr => $($name:ident($($arg:ident: $type:ty)?) -> $reply:ty;)+) => {$(
+        fn $name<'s, 'f>(&'s self, $($arg: $type)?) -> BoxFuture<'f, Result<$reply>>
+        where
+            's: 'f,
+            Self: 'f,
+        {
+            let $this = self;
+            $store.$name($($arg)?)
+        }
+    )+};
+}
+
+pub(crate) use pass_on;
+
 #[deny(clippy::missing_trait_methods)]
 impl<S: Load + ?Sized> Load for Arc<S> {
-    async fn load(&self, request: LoadRequest) -> Result<Vec<Option<RawDocument>>> {
-        (**self).load(request).await
+    pass_on! { |store| **store =>
+        load(request: LoadRequest) -> Vec<Option<RawDocument>>;
     }
 }
 
-#[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: Save + ?Sized> Save for Arc<S> {
-    async fn save(&self, request: SaveRequest) -> Result<Receipt> {
-        (**self).save(request).await
+    pass_on! { |store| **store =>
+        save(request: SaveRequest) -> Receipt;
     }
 }
 
-#[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: Bulk + ?Sized> Bulk for Arc<S> {
-    async fn bulk(&self, request: BulkRequest) -> Result<BulkReply> {
-        (**self).bulk(request).await
+    pass_on! { |store| **store =>
+        bulk(request: BulkRequest) -> BulkReply;
     }
 }
 
-#[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: Search + ?Sized> Search for Arc<S> {
-    async fn find(&self, request: FindRequest) -> Result<Page> {
-        (**self).find(request).await
-    }
-
-    async fn count(&self, request: CountRequest) -> Result<u64> {
-        (**self).count(request).await
-    }
-
-    async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
-        (**self).aggregate(request).await
-    }
-
-    async fn group(&self, request: GroupRequest) -> Result<Groups> {
-        (**self).group(request).await
-    }
-
-    async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
-        (**self).scan(request).await
-    }
-
-    async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
-        (**self).write_matching(request).await
-    }
-
-    async fn explain(&self, request: ExplainRequest) -> Result<Explanation> {
-        (**self).explain(request).await
+    pass_on! { |store| **store =>
+        find(request: FindRequest) -> Page;
+        count(request: CountRequest) -> u64;
+        aggregate(request: AggregateRequest) -> AggregateReply;
+        group(request: GroupRequest) -> Groups;
+        scan(request: ScanRequest) -> Box<dyn Scan>;
+        write_matching(request: MatchingRequest) -> MatchingReply;
+        explain(request: ExplainRequest) -> Explanation;
     }
 }
 
-#[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: Schema + ?Sized> Schema for Arc<S> {
-    async fn ensure(&self, request: EnsureRequest) -> Result<EnsureReport> {
-        (**self).ensure(request).await
-    }
-
-    async fn describe(&self, collection: CollectionName) -> Result<Option<CollectionDescription>> {
-        (**self).describe(collection).await
-    }
-
-    async fn drop_collection(&self, collection: CollectionName) -> Result<bool> {
-        (**self).drop_collection(collection).await
-    }
-
-    async fn refresh(&self, collection: CollectionName) -> Result<()> {
-        (**self).refresh(collection).await
-    }
-
-    async fn ready(&self, timeout: Duration) -> Result<Health> {
-        (**self).ready(timeout).await
-    }
-
-    async fn server_info(&self) -> Result<ServerInfo> {
-        (**self).server_info().await
+    pass_on! { |store| **store =>
+        ensure(request: EnsureRequest) -> EnsureReport;
+        describe(collection: CollectionName) -> Option<CollectionDescription>;
+        drop_collection(collection: CollectionName) -> bool;
+        refresh(collection: CollectionName) -> ();
+        ready(timeout: Duration) -> Health;
+        server_info() -> ServerInfo;
     }
 }
 
-#[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn capabilities(&self) -> &Capabilities {
@@ -110,7 +89,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).transact()
     }
 
-    async fn close(&self) -> Result<()> {
-        (**self).close().await
+    pass_on! { |store| **store =>
+        close() -> ();
     }
 }

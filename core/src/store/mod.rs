@@ -42,6 +42,7 @@ pub use capabilities::{Capabilities, FunctionSupport, Stamping};
 pub use computed::{Computed, Made};
 pub use decide::Intent;
 pub use explain::{ExplainRequest, ExplainedStatement, Explanation};
+pub(crate) use forward::pass_on;
 pub use group::{Group, GroupRequest, Groups, MAX_GROUPS, Ranked, Ranking};
 pub use load::{Load, LoadRequest};
 pub use matching::{MatchingAction, MatchingReply, MatchingRequest};

@@ -144,7 +144,7 @@ impl<J: Job> Lane<J> {
         if let Some(left) = left {
             left.let_go(&mut state);
         }
-        if state.in_flight >= self.limits.in_flight {
+        if state.queue.is_empty() || state.in_flight >= self.limits.in_flight {
             return None;
         }
         // Who went away was not sent yet, and never is.

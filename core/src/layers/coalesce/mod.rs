@@ -27,6 +27,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 
 use self::lane::{Job, Lane, LaneLimits};
@@ -38,7 +39,7 @@ use crate::store::{
     CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
     FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
     Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Store,
-    Transact,
+    Transact, pass_on,
 };
 
 /// A load of more keys than this is no single load, and goes through as it is.
@@ -233,75 +234,38 @@ impl Save for Coalescing {
     }
 }
 
-#[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Bulk for Coalescing {
-    async fn bulk(&self, request: BulkRequest) -> Result<BulkReply> {
-        self.inner.bulk(request).await
+    pass_on! { |store| store.inner =>
+        bulk(request: BulkRequest) -> BulkReply;
     }
 }
 
-#[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Search for Coalescing {
-    async fn find(&self, request: FindRequest) -> Result<Page> {
-        self.inner.find(request).await
-    }
-
-    async fn count(&self, request: CountRequest) -> Result<u64> {
-        self.inner.count(request).await
-    }
-
-    async fn aggregate(&self, request: AggregateRequest) -> Result<AggregateReply> {
-        self.inner.aggregate(request).await
-    }
-
-    async fn group(&self, request: GroupRequest) -> Result<Groups> {
-        self.inner.group(request).await
-    }
-
-    async fn scan(&self, request: ScanRequest) -> Result<Box<dyn Scan>> {
-        self.inner.scan(request).await
-    }
-
-    async fn write_matching(&self, request: MatchingRequest) -> Result<MatchingReply> {
-        self.inner.write_matching(request).await
-    }
-
-    async fn explain(&self, request: ExplainRequest) -> Result<Explanation> {
-        self.inner.explain(request).await
+    pass_on! { |store| store.inner =>
+        find(request: FindRequest) -> Page;
+        count(request: CountRequest) -> u64;
+        aggregate(request: AggregateRequest) -> AggregateReply;
+        group(request: GroupRequest) -> Groups;
+        scan(request: ScanRequest) -> Box<dyn Scan>;
+        write_matching(request: MatchingRequest) -> MatchingReply;
+        explain(request: ExplainRequest) -> Explanation;
     }
 }
 
-#[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Schema for Coalescing {
-    async fn ensure(&self, request: EnsureRequest) -> Result<EnsureReport> {
-        self.inner.ensure(request).await
-    }
-
-    async fn describe(&self, collection: CollectionName) -> Result<Option<CollectionDescription>> {
-        self.inner.describe(collection).await
-    }
-
-    async fn drop_collection(&self, collection: CollectionName) -> Result<bool> {
-        self.inner.drop_collection(collection).await
-    }
-
-    async fn refresh(&self, collection: CollectionName) -> Result<()> {
-        self.inner.refresh(collection).await
-    }
-
-    async fn ready(&self, timeout: Duration) -> Result<Health> {
-        self.inner.ready(timeout).await
-    }
-
-    async fn server_info(&self) -> Result<ServerInfo> {
-        self.inner.server_info().await
+    pass_on! { |store| store.inner =>
+        ensure(request: EnsureRequest) -> EnsureReport;
+        describe(collection: CollectionName) -> Option<CollectionDescription>;
+        drop_collection(collection: CollectionName) -> bool;
+        refresh(collection: CollectionName) -> ();
+        ready(timeout: Duration) -> Health;
+        server_info() -> ServerInfo;
     }
 }
 
-#[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl Store for Coalescing {
     fn capabilities(&self) -> &Capabilities {
@@ -312,7 +276,7 @@ impl Store for Coalescing {
         self.inner.transact()
     }
 
-    async fn close(&self) -> Result<()> {
-        self.inner.close().await
+    pass_on! { |store| store.inner =>
+        close() -> ();
     }
 }
