@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleResult, TimeoutType, Timeouts};
+use deadpool::managed::{
+    self, Metrics, Object, Pool, PoolError, RecycleResult, TimeoutType, Timeouts,
+};
 use sqlx_core::Error as Driver;
 use strongroom_core::error::{Error, ErrorKind, Result};
 use strongroom_core::model::Model;

@@ -2,7 +2,7 @@
 
 use strongroom_core::error::{Error, Result};
 use strongroom_core::model::{Key, RawDocument, Scalar};
-use strongroom_core::query::{Position, SortTarget, SourceFilter};
+use strongroom_core::query::{Placer, Position, Sort, SortTarget, SourceFilter};
 use strongroom_core::store::{CountRequest, FindRequest, Page, Total, TotalCount};
 
 use crate::ask::{Ask, DOCUMENT};
@@ -17,17 +17,18 @@ pub(crate) async fn find<C: Ask>(
     let rows = connection.ask(&statement).await?;
     let total = total(connection, request).await?;
     let more = rows.len() > request.limit;
+    let rows = rows.get(..request.limit).unwrap_or(&rows);
+    let mut first = rows
+        .first()
+        .map(|row| position::<C>(row, request))
+        .transpose()?;
+    let mut last = rows
+        .last()
+        .map(|row| position::<C>(row, request))
+        .transpose()?;
     let mut documents: Vec<RawDocument> = Vec::with_capacity(rows.len());
-    let (mut first, mut last) = (None, None);
-    let taken = rows.len().min(request.limit);
-    for (at, found) in rows.iter().take(request.limit).enumerate() {
+    for found in rows {
         let (key, next) = C::key(found, request.model.is_routed())?;
-        if at == 0 {
-            first = Some(position::<C>(found, next + DOCUMENT, request, key.clone())?);
-        }
-        if at + 1 == taken {
-            last = Some(position::<C>(found, next + DOCUMENT, request, key.clone())?);
-        }
         documents.push(document::<C>(found, next, key, &request.source)?);
     }
     if request.start.is_backward() {
@@ -102,15 +103,19 @@ async fn count_up_to<C: Ask>(
     Ok(counted.map_err(|_| Error::internal("fewer than no documents were counted"))?)
 }
 
-fn position<C: Ask>(
-    found: &C::Row,
-    first: usize,
-    request: &FindRequest,
-    key: Key,
-) -> Result<Position, Failure> {
-    let mut column = first;
-    let mut values = Vec::with_capacity(request.sort.len());
-    for sort in &request.sort {
+/// The place of the document in a row.
+fn position<C: Ask>(found: &C::Row, request: &FindRequest) -> Result<Position, Failure> {
+    let FindRequest { model, sort, .. } = request;
+    let (key, next) = C::key(found, model.is_routed())?;
+    let is_field = |sort: &Sort| matches!(sort.target, SortTarget::Field(_));
+    if !C::dialect().tells_sort_values() && sort.iter().any(is_field) {
+        let placer = Placer::new(sort, model)?;
+        let document = C::document(found, next, key)?;
+        return Ok(placer.place(&document.key, &document.body.to_object()?));
+    }
+    let mut column = next + DOCUMENT;
+    let mut values = Vec::with_capacity(sort.len());
+    for sort in sort {
         values.push(match &sort.target {
             SortTarget::Field(_) => {
                 column += 1;

@@ -161,6 +161,13 @@ pub trait Dialect: Debug + Send + Sync {
         false
     }
 
+    /// Whether the rows of pages and scans have a column for each sort key on a field, which the
+    /// order names. Where they have not, the order repeats the expression of the key, and adapters
+    /// take the places of documents from their bodies: the values MUST be those of the expression.
+    fn tells_sort_values(&self) -> bool {
+        true
+    }
+
     /// One term of `ORDER BY`. `missing` is `None` for what cannot be `NULL`.
     fn order_by(&self, expression: &str, order: Order, missing: Option<MissingValues>) -> String {
         let order = match order {

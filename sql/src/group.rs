@@ -63,7 +63,7 @@ pub fn group(dialect: &dyn Dialect, request: &GroupRequest) -> Result<Statement>
         // Some databases give no rank without an order; in this one all documents of a group tie.
         sql.text(" ORDER BY d.g");
     } else {
-        order_by(&mut sql, asked);
+        order_by(&mut sql, asked, true);
     }
     sql.text(") AS n FROM (SELECT d.id");
     sql.text(routing).text(", ").text(&value).text(" AS g");

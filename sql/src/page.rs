@@ -24,8 +24,9 @@ const DOCUMENTS: &str = ", d.version, d.body";
 /// backwards: the adapter turns them around.
 ///
 /// The columns of a row are: the id; in routed collections the routing; version and
-/// body; then one column for each sort key on a field, in order. There is one row
-/// more than the page's limit if another page follows.
+/// body; then one column for each sort key on a field, in order, if the dialect
+/// [tells sort values](Dialect::tells_sort_values). There is one row more than the page's limit if
+/// another page follows.
 ///
 /// # Errors
 ///
@@ -61,22 +62,27 @@ pub fn find(dialect: &dyn Dialect, request: &FindRequest) -> Result<Statement> {
         None => (Range::Anywhere, None),
         Some(values) => ranges(&keys, values),
     };
+    let named = dialect.tells_sort_values();
     match ranges {
         (range, None) => {
-            page.range(&mut sql, range, DOCUMENTS)?;
-            page.order_by(&mut sql, range);
+            page.range(&mut sql, range, DOCUMENTS, named)?;
+            page.order_by(&mut sql, range, named);
         }
         (range, Some(next)) if page.apart => {
             page.joined(&mut sql, range, next)?;
-            order_by(&mut sql, &keys);
+            order_by(&mut sql, &keys, true);
         }
         (range, Some(next)) => {
-            sql.text("SELECT d.* FROM (");
-            page.range(&mut sql, range, DOCUMENTS)?;
+            match named {
+                true => sql.text("SELECT d.*"),
+                false => sql.text(key_columns(model)).text(DOCUMENTS),
+            };
+            sql.text(" FROM (");
+            page.range(&mut sql, range, DOCUMENTS, true)?;
             sql.text(" UNION ALL ");
-            page.range(&mut sql, next, DOCUMENTS)?;
+            page.range(&mut sql, next, DOCUMENTS, true)?;
             sql.text(") AS ").text(DOCUMENT);
-            order_by(&mut sql, &keys);
+            order_by(&mut sql, &keys, true);
         }
     }
     sql.limit(request.limit.saturating_add(1));
@@ -113,6 +119,14 @@ pub fn count(
             .text(") AS matching");
     }
     sql.finish()
+}
+
+fn key_columns(model: &Model) -> &'static str {
+    if model.is_routed() {
+        "SELECT d.id, d.routing"
+    } else {
+        "SELECT d.id"
+    }
 }
 
 pub(crate) fn column(name: &str) -> String {
@@ -221,14 +235,16 @@ pub(crate) fn sort_keys(
     Ok(keys)
 }
 
-pub(crate) fn order_by(sql: &mut Writer<'_>, keys: &[SortKey]) {
+/// Writes the order. `named` says whether the columns `s0`, `s1` and so on have the values of keys
+/// on fields; otherwise the expressions stand in the order.
+pub(crate) fn order_by(sql: &mut Writer<'_>, keys: &[SortKey], named: bool) {
     sql.text(" ORDER BY ");
     let mut fields = 0;
     for (at, key) in keys.iter().enumerate() {
         if at > 0 {
             sql.text(", ");
         }
-        let term = if key.is_field() {
+        let term = if named && key.is_field() {
             fields += 1;
             format!("s{}", fields - 1)
         } else {
@@ -302,12 +318,7 @@ impl PageQuery<'_> {
     /// and the documents are looked up by their keys.
     fn joined(&self, sql: &mut Writer<'_>, range: Range, next: Range) -> Result<()> {
         let model = &*self.request.model;
-        let routed = model.is_routed();
-        sql.text(if routed {
-            "SELECT d.id, d.routing, d.version, d.body"
-        } else {
-            "SELECT d.id, d.version, d.body"
-        });
+        sql.text(key_columns(model)).text(DOCUMENTS);
         for at in 0..self.keys.iter().filter(|key| key.is_field()).count() {
             sql.write(format_args!(", p.s{at}"));
         }
@@ -317,7 +328,7 @@ impl PageQuery<'_> {
         self.part(sql, next)?;
         sql.text(") AS p JOIN ").identifier(model.name().as_str());
         sql.text(" AS ").text(DOCUMENT).text(" ON d.id = p.id");
-        sql.text(if routed {
+        sql.text(if model.is_routed() {
             " AND d.routing = p.routing"
         } else {
             ""
@@ -328,14 +339,14 @@ impl PageQuery<'_> {
     /// Writes the query of the keys in as much of a range as the page may take.
     fn part(&self, sql: &mut Writer<'_>, range: Range) -> Result<()> {
         sql.text("(");
-        self.range(sql, range, "")?;
-        self.order_by(sql, range);
+        self.range(sql, range, "", true)?;
+        self.order_by(sql, range, true);
         sql.limit(self.most()).text(")");
         Ok(())
     }
 
     /// Writes the order of the rows of a range.
-    fn order_by(&self, sql: &mut Writer<'_>, range: Range) {
+    fn order_by(&self, sql: &mut Writer<'_>, range: Range, named: bool) {
         let mut keys = self.keys.to_vec();
         if self.apart
             && range != Range::Anywhere
@@ -344,18 +355,14 @@ impl PageQuery<'_> {
             // Either all rows of the range have a value, or none has.
             first.missing = None;
         }
-        order_by(sql, &keys);
+        order_by(sql, &keys, named);
     }
 
     /// Writes the query of the rows behind the position that lie in a range, with these columns
-    /// between the key and the sort keys.
-    fn range(&self, sql: &mut Writer<'_>, range: Range, columns: &str) -> Result<()> {
-        sql.text("SELECT d.id");
-        if self.request.model.is_routed() {
-            sql.text(", d.routing");
-        }
-        sql.text(columns);
-        let fields = self.keys.iter().filter(|key| key.is_field());
+    /// behind the key, and the sort keys behind those if they are `named`.
+    fn range(&self, sql: &mut Writer<'_>, range: Range, columns: &str, named: bool) -> Result<()> {
+        sql.text(key_columns(&self.request.model)).text(columns);
+        let fields = self.keys.iter().filter(|key| named && key.is_field());
         for (at, key) in fields.enumerate() {
             sql.write(format_args!(", {} AS s{at}", key.expression));
         }

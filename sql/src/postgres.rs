@@ -227,6 +227,12 @@ impl Dialect for Postgres {
         dates::begin(sql, &format!("(({value})::bigint)"), interval)
     }
 
+    /// The server computes such a column once more for each row that it sends, though it has
+    /// found the row by the index of that very value.
+    fn tells_sort_values(&self) -> bool {
+        false
+    }
+
     fn create_collection(&self, model: &Model) -> Vec<String> {
         let table = self.identifier(model.name().as_str());
         let (routing, key) = if model.is_routed() {
@@ -364,7 +370,12 @@ fn values(field: &FieldDeclaration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use strongroom_core::model::Key;
+    use strongroom_core::query::{Cursor, Filter, Position, Sort};
+    use strongroom_core::store::{FindRequest, PageStart};
+
     use super::*;
+    use crate::page::find;
 
     #[test]
     fn long_names_are_told_apart() {
@@ -395,5 +406,39 @@ mod tests {
         let path: FieldPath = "o.größe".parse().unwrap();
         assert_eq!(member(&path, "d.body"), "(d.body -> E'o' -> E'größe')");
         assert_eq!(literal(r"it's \"), r"E'it''s \\'");
+    }
+
+    #[test]
+    fn orders_repeat_the_expressions_of_fields() {
+        let field = FieldDeclaration::new("n".parse().unwrap(), Kind::Integer).indexed();
+        let model = Model::builder("users").field(field).build().unwrap();
+        let n = "(CASE WHEN jsonb_typeof((d.body -> E'n')) = 'number' \
+                 THEN (d.body -> E'n')::numeric END)";
+        let mut request = FindRequest::new(model, Filter::all());
+        request.sort = vec![Sort::descending("n".parse().unwrap())];
+        let sql = |request: &FindRequest| find(&Postgres, request).unwrap().sql;
+        assert_eq!(
+            sql(&request),
+            format!(
+                "SELECT d.id, d.version, d.body FROM \"users\" AS d WHERE TRUE \
+                 ORDER BY {n} DESC NULLS LAST, d.id ASC LIMIT 51"
+            )
+        );
+        // Where two ranges are put together, the order is that of a column.
+        let position = Position {
+            values: vec![Some(Scalar::Integer(3))],
+            key: Key::new("ada").unwrap(),
+        };
+        let FindRequest { filter, sort, .. } = &request;
+        let cursor = Cursor::new(position, request.model.name(), filter, sort, None);
+        request.start = PageStart::After(cursor);
+        let behind = sql(&request);
+        let columns = "SELECT d.id, d.version, d.body FROM (SELECT d.id, d.version, d.body, ";
+        assert!(
+            behind.starts_with(&format!("{columns}{n} AS s0 FROM ")),
+            "{behind}"
+        );
+        let order = ") AS d ORDER BY s0 DESC NULLS LAST, d.id ASC LIMIT 51";
+        assert!(behind.ends_with(order), "{behind}");
     }
 }

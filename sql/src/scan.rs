@@ -14,8 +14,7 @@ use crate::param::{Statement, Writer};
 
 /// Compiles a scan.
 ///
-/// The columns of a row are those of [`find`](crate::find): the id; in routed collections the
-/// routing; version and body; then one column for each sort key on a field.
+/// The columns of a row are those of [`find`](crate::find).
 ///
 /// # Errors
 ///
@@ -32,11 +31,13 @@ pub fn scan(dialect: &dyn Dialect, request: &ScanRequest) -> Result<Statement> {
     for name in ["version", "body"] {
         sql.text(", ").text(column(name));
     }
-    for (at, key) in keys.iter().filter(|key| key.is_field()).enumerate() {
+    let named = dialect.tells_sort_values();
+    let fields = keys.iter().filter(|key| named && key.is_field());
+    for (at, key) in fields.enumerate() {
         sql.text(format!(", {} AS s{at}", key.expression));
     }
     from_where(&mut sql, model, &request.filter, request.routing.as_ref())?;
-    order_by(&mut sql, &keys);
+    order_by(&mut sql, &keys, named);
     sql.finish()
 }
 
@@ -70,7 +71,7 @@ pub fn matching(dialect: &dyn Dialect, request: &MatchingRequest) -> Result<Stat
         sql.text(" AND ");
         after(&mut sql, &keys, &values(dialect, model, &keys, &position)?);
     }
-    order_by(&mut sql, &keys);
+    order_by(&mut sql, &keys, true);
     sql.limit(request.limit.saturating_add(1));
     sql.finish()
 }

@@ -266,7 +266,7 @@ impl<'d, 'r> Compiler<'d, 'r> {
             sql.text(", d.routing AS routing");
         }
         sql.text(", d.g AS g, row_number() OVER (PARTITION BY d.g");
-        order_by(&mut sql, &keys);
+        order_by(&mut sql, &keys, true);
         sql.text(") AS n FROM ");
         rows.write(&mut sql)?;
         sql.text(" WHERE d.g IS NOT NULL");
