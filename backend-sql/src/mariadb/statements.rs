@@ -207,12 +207,15 @@ impl Statements {
             let replaced = format!("version, {told}");
             let anew = stamped_anew(&model, "?");
             let ahead = StampsAhead::new(&model).map(|stamps| {
-                let each = format!("(?, ?, {NOW}, ?, {}, {places})", stamps.anew());
-                let over = stamps.over("VALUES(body)", &format!("{t}.body"));
+                // Columns are set one after another: the body has the time that was set before it.
+                let anew = stamps.anew("written_at");
+                let each = format!("(?, ?, {NOW}, ?, {anew}, {places})");
+                let time = format!("{t}.written_at");
+                let over = stamps.over("VALUES(body)", &format!("{t}.body"), &time);
                 let behind = format!(
                     " ON DUPLICATE KEY UPDATE tok = IF({is_taken}, VALUES(tok), {t}.tok), \
-                     body = IF({t}.tok = VALUES(tok), {over}, {t}.body), {}, \
                      written_at = IF({t}.tok = VALUES(tok), {NOW}, {t}.written_at), \
+                     body = IF({t}.tok = VALUES(tok), {over}, {t}.body), {}, \
                      version = {t}.version + ({t}.tok = VALUES(tok)) \
                      RETURNING {names}, version, tok, {told}",
                     if_taken("write_id"),

@@ -11,7 +11,7 @@ use strongroom_core::model::{Body, Expected, FieldDeclaration, Key, Kind, Model,
 use strongroom_core::query::{Aggregation, Aggregations, Filter, Sort, TermsOrder, Words};
 use strongroom_core::store::{
     AggregateRequest, AggregateResult, Bulk, BulkRequest, CountRequest, EnsureRequest, FindRequest,
-    PageStart, Schema, Search, Write,
+    Load, LoadRequest, PageStart, Schema, Search, Write,
 };
 use strongroom_sql::mariadb::{number_key, number_of_key};
 use strongroom_sqlx::MariaDbStore;
@@ -288,4 +288,78 @@ async fn sums_beyond_the_range_are_infinite_and_words_are_whole() {
         "{reply:?}"
     );
     values.done().await;
+}
+
+#[tokio::test]
+async fn the_time_of_creation_stays_whatever_the_body_begins_with() {
+    let store = support::store().await;
+    let model = Model::builder(format!("born-{}", WriteId::random()));
+    let model = model.created("c").updated("u").build().unwrap();
+    let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
+    assert!(ensured.unwrap().created);
+    // What is there, and the time of creation that the next body keeps of it.
+    let cases: [(&str, i64); 9] = [
+        (
+            r#"{"u":1600000000000,"c":1700000000001,"n":0}"#,
+            1_700_000_000_001,
+        ),
+        (
+            r#"{"u":1600000000000,"c":1700000000001}"#,
+            1_700_000_000_001,
+        ),
+        (
+            r#"{"u":1600000000000,"c":1500000000000,"n":0}"#,
+            1_500_000_000_000,
+        ),
+        (
+            r#"{"u":1600000000000,"c":17000000000012,"n":0}"#,
+            17_000_000_000_012,
+        ),
+        (r#"{"u":1600000000000,"C":1700000000001,"c":3}"#, 3),
+        (r#"{"c":7,"u":1600000000000}"#, 7),
+        // A time of change with another member behind it, as long as one alone.
+        (r#"{"u":1,"x":{"a":12,"c":1700000000001,"y":1},"c":5}"#, 5),
+        (r#"{"u":1,"x":"abcdef","c":6}"#, 6),
+        // No time is kept of what has none.
+        (
+            r#"{"u":1600000000000,"c":"1700000000009"}"#,
+            1_700_000_000_001,
+        ),
+    ];
+    let keys: Vec<_> = (0..cases.len())
+        .map(|n| Key::new(n.to_string()).unwrap())
+        .collect();
+    let before = keys.iter().zip(cases).map(|(key, (body, _))| {
+        let body = Body::parse(body).unwrap();
+        Write::put(key.clone(), body, Expected::Absent)
+            .keep_stamps()
+            .into()
+    });
+    let made = BulkRequest::new(model.clone(), before.collect());
+    let made = store.bulk(made).await.unwrap();
+    let after = keys.iter().zip(&made.outcomes).map(|(key, outcome)| {
+        let version = outcome.as_ref().unwrap().version.unwrap();
+        let body = Body::parse(r#"{"c":1700000000001,"u":2,"n":1}"#).unwrap();
+        Write::put(key.clone(), body, version).into()
+    });
+    let after = BulkRequest::new(model.clone(), after.collect());
+    let replaced = store.bulk(after).await.unwrap();
+    let found = store
+        .load(LoadRequest::new(model.clone(), keys))
+        .await
+        .unwrap();
+    for (((before, created), document), receipt) in cases.iter().zip(found).zip(replaced.outcomes) {
+        let object = document.unwrap().body.to_object().unwrap();
+        assert_eq!(object["c"].as_i64(), Some(*created), "after {before}");
+        let updated = object["u"].as_i64();
+        assert!(
+            updated > Some(1_700_000_000_001),
+            "{updated:?} after {before}"
+        );
+        assert_eq!(object["n"].as_i64(), Some(1));
+        let told = receipt.unwrap().stamps;
+        assert_eq!(told.created.map(|time| time.as_millis()), Some(*created));
+        assert_eq!(told.updated.map(|time| time.as_millis()), updated);
+    }
+    assert!(store.drop_collection(model.name().clone()).await.unwrap());
 }

@@ -158,23 +158,36 @@ impl StampsAhead {
         i64::try_from(place).unwrap_or_default()
     }
 
-    /// The expression for a body that is created, stamped, or to take the place of another. Its two
-    /// values are the text of the body and its [`place`](StampsAhead::place).
+    /// The expression for a body that is created, stamped with the time `now`, or to take the place
+    /// of another. Its two values are the text of the body and its [`place`](StampsAhead::place).
+    ///
+    /// The time is best a column that was set just before: the server takes longer to tell it than
+    /// to put it into a body.
     #[must_use]
-    pub fn anew(&self) -> String {
+    pub fn anew(&self, now: &str) -> String {
         let updated = self.updated.place;
-        format!("INSERT(INSERT(?, {updated}, {DIGITS}, {NOW}), ?, {DIGITS}, {NOW})")
+        format!("INSERT(INSERT(?, {updated}, {DIGITS}, {now}), ?, {DIGITS}, {now})")
     }
 
     /// The expression for such a body that takes the place of `before`, stamped.
+    ///
+    /// Where both begin alike but for the time of change, a number that the first comma ends, the
+    /// time of creation is there already. Looking it up takes the server longer than all else.
     #[must_use]
-    pub fn over(&self, body: &str, before: &str) -> String {
+    pub fn over(&self, body: &str, before: &str, now: &str) -> String {
         let (updated, created) = (self.updated.place, self.created.place);
+        let behind = updated + DIGITS;
+        let rest = created + DIGITS + 1 - behind;
+        let same = |from: usize, length: usize| {
+            format!("SUBSTR({before}, {from}, {length}) = SUBSTR({body}, {from}, {length})")
+        };
         let known = format!("JSON_EXTRACT({before}, {})", self.created.path);
         format!(
-            "INSERT(INSERT({body}, {updated}, {DIGITS}, {NOW}), \
+            "INSERT(IF(LOCATE(',', {before}) = {behind} AND {} AND {}, {body}, INSERT({body}, \
              IF(JSON_TYPE({known}) IN ('INTEGER', 'DOUBLE'), {created}, 0), {DIGITS}, \
-             COALESCE({known}, ''))"
+             COALESCE({known}, ''))), {updated}, {DIGITS}, {now})",
+            same(1, updated),
+            same(behind, rest),
         )
     }
 
