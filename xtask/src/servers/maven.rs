@@ -1,9 +1,12 @@
 //! Fetching files from Maven Central, by the ordinary client.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+use sha2::{Digest as _, Sha256};
 
 use crate::{Result, child};
 
@@ -16,17 +19,37 @@ pub(super) struct Item {
     pub(super) folder: String,
     /// What it is called there; its own name if this is none.
     pub(super) name: Option<&'static str>,
+    /// The digest that it must have, if that is known here; otherwise it must have the one that the
+    /// repository names.
+    pub(super) sha256: Option<&'static str>,
 }
 
-/// Fetches the items into folders below `work`, all in one run of Maven.
-pub(super) fn fetch(items: &[Item], work: &Path) -> Result<()> {
+/// Fetches the items into folders below `work`.
+pub(super) fn fetch(items: Vec<Item>, work: &Path) -> Result<()> {
+    let (known, others): (Vec<_>, Vec<_>) = items.into_iter().partition(|i| i.sha256.is_some());
+    // Repositories do not always name the checksum of a file: what is known here is checked here.
+    run(&known, "-c", work)?;
+    run(&others, "-C", work)?;
+    known.iter().try_for_each(|item| check(item, work))
+}
+
+/// Fetches items in one run of Maven, which minds checksums as this flag says.
+fn run(items: &[Item], checksums: &str, work: &Path) -> Result<()> {
+    if items.is_empty() {
+        return Ok(());
+    }
     let project = project(items)?;
     fs::write(work.join("pom.xml"), project)
         .map_err(|e| format!("could not write to {}: {e}", work.display()))?;
     let mut maven = Command::new("mvn");
     maven
-        // A file whose checksum is not the one that the repository names is refused.
-        .args(["-q", "-B", "-C", "-Dstyle.color=never", "dependency:copy"])
+        .args([
+            "-q",
+            "-B",
+            checksums,
+            "-Dstyle.color=never",
+            "dependency:copy",
+        ])
         // Its messages are not part of what our own commands print.
         .stdout(std::io::stderr())
         .current_dir(work);
@@ -42,6 +65,37 @@ pub(super) fn fetch(items: &[Item], work: &Path) -> Result<()> {
     } else {
         Err("Maven could not fetch it: see its messages above".to_owned())
     }
+}
+
+/// Refuses an item that has another digest than it must have.
+fn check(item: &Item, work: &Path) -> Result<()> {
+    let (Some(name), Some(wanted)) = (item.name, item.sha256) else {
+        return Ok(());
+    };
+    let path = work.join(&item.folder).join(name);
+    let found = digest(&path).map_err(|e| format!("could not read {}: {e}", path.display()))?;
+    if found == wanted {
+        return Ok(());
+    }
+    Err(format!(
+        "what was fetched as {} is not what it should be: its SHA-256 is {found}, not {wanted}. If \
+         Maven's own cache holds a broken copy, remove it there",
+        item.coordinates
+    ))
+}
+
+/// The SHA-256 of a file, in hexadecimal digits.
+fn digest(path: &Path) -> std::io::Result<String> {
+    let (mut file, mut digest) = (fs::File::open(path)?, Sha256::new());
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut piece)? {
+            0 => break,
+            length => digest.update(piece.get(..length).unwrap_or_default()),
+        }
+    }
+    let bytes = digest.finalize();
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 pub(super) fn is_installed(command: &Command) -> bool {
@@ -93,6 +147,7 @@ mod tests {
             coordinates: coordinates.to_owned(),
             folder: "to/here".to_owned(),
             name,
+            sha256: None,
         }
     }
 
@@ -117,5 +172,21 @@ mod tests {
         );
         let refused = project(&[item("g:a", None)]).unwrap_err();
         assert!(refused.contains("`g:a`"), "{refused}");
+    }
+
+    #[test]
+    fn a_file_with_another_digest_is_refused() {
+        let work = tempfile::tempdir().unwrap();
+        fs::create_dir_all(work.path().join("to/here")).unwrap();
+        fs::write(work.path().join("to/here/archive"), "abc").unwrap();
+        let mut item = item("g:a:1", Some("archive"));
+        item.sha256 = Some("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(check(&item, work.path()), Ok(()));
+        fs::write(work.path().join("to/here/archive"), "abd").unwrap();
+        let refused = check(&item, work.path()).unwrap_err();
+        assert!(
+            refused.contains("g:a:1") && refused.contains("SHA-256"),
+            "{refused}"
+        );
     }
 }

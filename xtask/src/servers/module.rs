@@ -54,6 +54,7 @@ impl Module {
             },
             folder: self.folder(),
             name: None,
+            sha256: None,
         })
     }
 

@@ -16,6 +16,7 @@ pub(super) static OPENSEARCH: SearchEngine = SearchEngine {
     name: "opensearch",
     variable: "STRONGROOM_TEST_OPENSEARCH_URL",
     version: "3.4.0",
+    sha256: "6540e95fe8bfaedc3eb1c58e829912ea2203af2ac1f88f76411c20a2fc5254a6",
     megabytes: 137,
     java: 21..=u32::MAX,
     modules: &[
@@ -66,6 +67,7 @@ pub(super) static OPENSEARCH_2: SearchEngine = SearchEngine {
     name: "opensearch-2",
     variable: "STRONGROOM_TEST_OPENSEARCH_2_URL",
     version: "2.19.4",
+    sha256: "3902e642715210d1d9d7cbdcc8f5abd6f931d1d7a679cea3750937becf16c406",
     megabytes: 60,
     // It installs a security manager, which Java has no more from version 24 on.
     java: 11..=23,

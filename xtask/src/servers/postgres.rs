@@ -58,6 +58,7 @@ impl Recipe for Postgres {
         let distribution = Distribution {
             folder: format!("postgres-{VERSION}"),
             archive: ARCHIVE.to_owned(),
+            sha256: "65d0723e0274ad3ec6230dcbdfe034af6ee096fce15a77b0f9b8be71d2702934",
             megabytes: 15,
             additions: Vec::new(),
         };

@@ -31,6 +31,8 @@ pub(super) struct SearchEngine {
     pub(super) name: &'static str,
     pub(super) variable: &'static str,
     pub(super) version: &'static str,
+    /// The digest of its archive.
+    pub(super) sha256: &'static str,
     pub(super) megabytes: u32,
     /// The versions of Java that run it.
     pub(super) java: RangeInclusive<u32>,
@@ -71,6 +73,7 @@ impl Recipe for SearchEngine {
         let distribution = Distribution {
             folder: self.folder(),
             archive: format!("{group}:{program}:{}:zip", self.version),
+            sha256: self.sha256,
             megabytes: self.megabytes,
             additions: modules.flat_map(|m| m.items(self.version)).collect(),
         };
