@@ -18,7 +18,7 @@ use crate::filter::filter;
 use crate::param::{Param, Statement, Writer};
 
 /// The columns of a document behind its key.
-const DOCUMENTS: &str = ", d.version, d.body";
+pub(crate) const DOCUMENTS: &str = ", d.version, d.body";
 
 /// Compiles one page. The rows of a page that is asked for backwards come from its place on
 /// backwards: the adapter turns them around.
@@ -121,7 +121,8 @@ pub fn count(
     sql.finish()
 }
 
-fn key_columns(model: &Model) -> &'static str {
+/// What a query of documents begins with: the columns of the key.
+pub(crate) fn key_columns(model: &Model) -> &'static str {
     if model.is_routed() {
         "SELECT d.id, d.routing"
     } else {

@@ -9,7 +9,7 @@ use strongroom_core::query::Position;
 use strongroom_core::store::{MatchingRequest, ScanRequest};
 
 use crate::dialect::Dialect;
-use crate::page::{after, column, from_where, order_by, sort_keys, values};
+use crate::page::{DOCUMENTS, after, column, from_where, key_columns, order_by, sort_keys, values};
 use crate::param::{Statement, Writer};
 
 /// Compiles a scan.
@@ -24,13 +24,7 @@ pub fn scan(dialect: &dyn Dialect, request: &ScanRequest) -> Result<Statement> {
     let model = &*request.model;
     let keys = sort_keys(dialect, model, &request.sort)?;
     let mut sql = Writer::new(dialect);
-    sql.text("SELECT ").text(column("id"));
-    if model.is_routed() {
-        sql.text(", ").text(column("routing"));
-    }
-    for name in ["version", "body"] {
-        sql.text(", ").text(column(name));
-    }
+    sql.text(key_columns(model)).text(DOCUMENTS);
     let named = dialect.tells_sort_values();
     let fields = keys.iter().filter(|key| named && key.is_field());
     for (at, key) in fields.enumerate() {
@@ -54,11 +48,9 @@ pub fn matching(dialect: &dyn Dialect, request: &MatchingRequest) -> Result<Stat
     let model = &*request.model;
     let keys = sort_keys(dialect, model, &[])?;
     let mut sql = Writer::new(dialect);
-    sql.text("SELECT ").text(column("id"));
-    if model.is_routed() {
-        sql.text(", ").text(column("routing"));
-    }
-    sql.text(", ").text(column("version"));
+    sql.text(key_columns(model))
+        .text(", ")
+        .text(column("version"));
     from_where(&mut sql, model, &request.filter, request.routing.as_ref())?;
     // What the write itself left, when it was sent before, is passed over.
     sql.text(" AND ").text(column("write_id")).text(" <> ");

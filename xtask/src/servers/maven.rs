@@ -70,7 +70,10 @@ fn run(items: &[Item], checksums: &str, work: &Path) -> Result<()> {
 /// Refuses an item that has another digest than it must have.
 fn check(item: &Item, work: &Path) -> Result<()> {
     let (Some(name), Some(wanted)) = (item.name, item.sha256) else {
-        return Ok(());
+        return Err(format!(
+            "`{}` has no name to be checked by",
+            item.coordinates
+        ));
     };
     let path = work.join(&item.folder).join(name);
     let found = digest(&path).map_err(|e| format!("could not read {}: {e}", path.display()))?;

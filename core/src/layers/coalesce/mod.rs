@@ -24,10 +24,8 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 
 use self::lane::{Job, Lane, LaneLimits};
@@ -35,11 +33,7 @@ use super::Layer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{CollectionName, RawDocument};
 use crate::store::{
-    AggregateReply, AggregateRequest, Bulk, BulkReply, BulkRequest, Capabilities,
-    CollectionDescription, CountRequest, EnsureReport, EnsureRequest, ExplainRequest, Explanation,
-    FindRequest, GroupRequest, Groups, Health, Load, LoadRequest, MatchingReply, MatchingRequest,
-    Page, Receipt, Save, SaveRequest, Scan, ScanRequest, Schema, Search, ServerInfo, Store,
-    Transact, pass_on,
+    Bulk, Load, LoadRequest, Receipt, Save, SaveRequest, Schema, Search, Store, pass_on,
 };
 
 /// A load of more keys than this is no single load, and goes through as it is.
@@ -236,47 +230,20 @@ impl Save for Coalescing {
 
 #[deny(clippy::missing_trait_methods)]
 impl Bulk for Coalescing {
-    pass_on! { |store| store.inner =>
-        bulk(request: BulkRequest) -> BulkReply;
-    }
+    pass_on!(|store| store.inner => Bulk);
 }
 
 #[deny(clippy::missing_trait_methods)]
 impl Search for Coalescing {
-    pass_on! { |store| store.inner =>
-        find(request: FindRequest) -> Page;
-        count(request: CountRequest) -> u64;
-        aggregate(request: AggregateRequest) -> AggregateReply;
-        group(request: GroupRequest) -> Groups;
-        scan(request: ScanRequest) -> Box<dyn Scan>;
-        write_matching(request: MatchingRequest) -> MatchingReply;
-        explain(request: ExplainRequest) -> Explanation;
-    }
+    pass_on!(|store| store.inner => Search);
 }
 
 #[deny(clippy::missing_trait_methods)]
 impl Schema for Coalescing {
-    pass_on! { |store| store.inner =>
-        ensure(request: EnsureRequest) -> EnsureReport;
-        describe(collection: CollectionName) -> Option<CollectionDescription>;
-        drop_collection(collection: CollectionName) -> bool;
-        refresh(collection: CollectionName) -> ();
-        ready(timeout: Duration) -> Health;
-        server_info() -> ServerInfo;
-    }
+    pass_on!(|store| store.inner => Schema);
 }
 
 #[deny(clippy::missing_trait_methods)]
 impl Store for Coalescing {
-    fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn transact(&self) -> Option<Arc<dyn Transact>> {
-        self.inner.transact()
-    }
-
-    pass_on! { |store| store.inner =>
-        close() -> ();
-    }
+    pass_on!(|store| store.inner => Store);
 }

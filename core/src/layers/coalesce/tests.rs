@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
