@@ -85,7 +85,9 @@ pub(crate) fn is_answer(error: &Driver) -> bool {
 /// Tells a driver's error in the family's words.
 pub(crate) fn map(error: Driver, phase: Phase, model: Option<&Model>) -> Error {
     #[cfg(feature = "postgres")]
-    if postgres::error::answered(&error).is_some() {
+    if postgres::error::answered(&error).is_some()
+        || phase == Phase::Read && postgres::error::says_why(&error)
+    {
         return postgres::error::refused(error, model);
     }
     #[cfg(feature = "mariadb")]

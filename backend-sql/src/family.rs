@@ -1,8 +1,13 @@
 //! The trait family, for the store and for its transactions alike: both carry out the same work,
 //! the one on a connection of the pool, the other on its own.
 
-use strongroom_core::error::{Error, Operation};
+use std::time::Duration;
+
+use strongroom_core::error::{Error, ErrorKind, Operation, Result};
 use strongroom_core::model::Model;
+use strongroom_core::store::{Health, ServerInfo};
+
+use crate::pool::ASK_EVERY;
 
 /// What the macros of the family, of stores and of transactions speak of, whichever the server. The
 /// module that they stand in imports it all.
@@ -30,7 +35,7 @@ pub(crate) mod names {
     pub(crate) use crate::work::Around;
     pub(crate) use crate::{aggregate, bulk, explain, group, matching, search, write};
 
-    pub(crate) use super::of_call;
+    pub(crate) use super::{of_call, until_answered};
 }
 
 /// The error of a call, which says what it is about.
@@ -40,6 +45,34 @@ pub(crate) fn of_call(error: Error, operation: Operation, model: Option<&Model>)
         Some(model) => error.with_collection(model.name().clone()),
         None => error,
     }
+}
+
+/// Asks a server again and again until it answers, for so long at most.
+pub(crate) async fn until_answered<F>(timeout: Duration, ask: impl Fn() -> F) -> Result<Health>
+where
+    F: Future<Output = Result<ServerInfo>>,
+{
+    let mut last = None;
+    let asked = async {
+        loop {
+            match ask().await {
+                Ok(_) => return Ok(Health::Ready),
+                Err(error) if error.is_retryable() => last = Some(error),
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    };
+    let asked = tokio::time::timeout(timeout, asked).await;
+    asked.unwrap_or_else(|_| {
+        let waited = timeout.as_millis();
+        let message = format!("the server did not answer within {waited} ms");
+        let error = Error::new(ErrorKind::Timeout, message);
+        Err(match last {
+            Some(last) => error.with_source(last),
+            None => error,
+        })
+    })
 }
 
 /// Implements the family but its root for a type with the methods `shared()` and
@@ -109,7 +142,7 @@ macro_rules! family {
                 };
                 // One statement, and for what that leaves a transaction.
                 let items = request.items;
-                let around = at_once::around(&items);
+                let around = at_once::around(&statements, &items);
                 let (asked, by) = (items.clone(), statements.clone());
                 let work: Work<_> = Box::new(move |c, undo| {
                     Box::pin(async move {
@@ -300,20 +333,8 @@ macro_rules! family {
             }
 
             async fn ready(&self, timeout: Duration) -> Result<Health> {
-                let asked = tokio::time::timeout(timeout, self.server_info()).await;
-                match asked {
-                    Ok(answer) => answer
-                        .map(|_| Health::Ready)
-                        .map_err(|e| e.with_operation(Operation::Ready)),
-                    Err(_) => Err(Error::new(
-                        ErrorKind::Timeout,
-                        format!(
-                            "the server did not answer within {} ms",
-                            timeout.as_millis()
-                        ),
-                    )
-                    .with_operation(Operation::Ready)),
-                }
+                let ready = until_answered(timeout, || self.server_info()).await;
+                ready.map_err(|e| e.with_operation(Operation::Ready))
             }
 
             async fn server_info(&self) -> Result<ServerInfo> {

@@ -19,6 +19,8 @@ struct State {
     made: u64,
     /// The lowest level whose writes are to be undone before anything else.
     undo: Option<usize>,
+    /// Whether a call was dropped while it was under way.
+    cut: bool,
 }
 
 #[derive(Debug)]
@@ -75,6 +77,7 @@ impl Levels {
             }],
             made: 1,
             undo: None,
+            cut: false,
         };
         (Self(Mutex::new(state)), LevelId { depth: 0, id: 0 })
     }
@@ -126,6 +129,11 @@ impl Levels {
             .open
             .iter_mut()
             .for_each(|level| level.doomed = true);
+    }
+
+    /// Whether a call was dropped while it was under way.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.state().cut
     }
 
     /// Puts a savepoint onto the stack.
@@ -201,12 +209,20 @@ impl InFlight<'_> {
     pub(crate) fn landed(mut self) {
         self.level = None;
     }
+
+    /// The call has come to an end that dooms its level.
+    pub(crate) fn failed(mut self) {
+        if let Some(level) = self.level.take() {
+            self.levels.doom(level);
+        }
+    }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         if let Some(level) = self.level {
             self.levels.doom(level);
+            self.levels.state().cut = true;
         }
     }
 }

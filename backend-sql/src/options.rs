@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use strongroom_core::error::{Error, ErrorKind, Result};
 use strongroom_core::store::FunctionSupport;
 
 /// What does not depend on the server.
@@ -35,9 +36,36 @@ impl Common {
     }
 }
 
-/// Whether a URL says how connections go with TLS.
-pub(crate) fn asks_for_tls_mode(url: &str) -> bool {
-    url.contains("sslmode") || url.contains("ssl-mode")
+/// Checks that a URL has no parameters but these, and tells whether one of them is a TLS mode.
+///
+/// No error tells a value, and none tells a name that may be a part of a password.
+pub(crate) fn asks_for_tls_mode(url: &str, known: &[&str]) -> Result<bool> {
+    let refused = |message: String| Err(Error::new(ErrorKind::Config, message));
+    if url.contains('#') {
+        return refused(
+            "the URL has a #, which in user, password and parameters is %23".to_owned(),
+        );
+    }
+    let (_, query) = url.split_once('?').unwrap_or((url, ""));
+    let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+    let names = parameters.map(|parameter| parameter.split('=').next().unwrap_or_default());
+    let names: Vec<&str> = names.collect();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.[]".contains(c);
+    if !names.iter().all(|name| name.chars().all(is_plain)) {
+        return refused(
+            "the URL has parameters that are none; in user and password ? is %3F".to_owned(),
+        );
+    }
+    let base = |name: &str| name.split('[').next().unwrap_or_default().to_owned();
+    if let Some(name) = names.iter().find(|name| !known.contains(&&*base(name))) {
+        return refused(format!(
+            "parameter {name:?} of the URL is unknown; known are {}",
+            known.join(", ")
+        ));
+    }
+    Ok(names
+        .iter()
+        .any(|name| matches!(*name, "sslmode" | "ssl-mode")))
 }
 
 /// The methods that the options of all servers have. The type has the fields `common` and `target`;
@@ -45,7 +73,14 @@ pub(crate) fn asks_for_tls_mode(url: &str) -> bool {
 macro_rules! common_options {
     ($options:ident, $login:ident, wait: $wait:literal, functions: $functions:literal, url: $url:literal) => {
         impl $options {
-            /// Sets how many connections the store opens at most. Eight by default, one at least.
+            /// Sets how many connections calls and transactions share. Eight by default, one at least.
+            ///
+            /// Beside them each open scan has one of its own, 16 at most, and for a moment each call
+            /// that was cut off, to find out what became of it. Calls that are joined take two at a
+            /// time for each collection and kind of call; a transaction keeps one until its end.
+            ///
+            /// Connections stay open until they break. One that the server or a firewall closed tells
+            /// so at its next use; those that were idle meanwhile are opened anew then.
             #[must_use]
             pub fn connections(mut self, connections: usize) -> Self {
                 self.common.connections = connections.max(1);
@@ -55,7 +90,8 @@ macro_rules! common_options {
             /// Sets how long a call waits for a free connection, and a write for another one or a
             /// transaction that holds the document.
             #[doc = $wait]
-            /// Ten seconds by default, at least a millisecond.
+            /// Ten seconds by default, at least a millisecond. To open a connection may take as long,
+            /// and five seconds at least.
             #[must_use]
             pub fn wait(mut self, wait: Duration) -> Self {
                 self.common.wait = wait.max(Duration::from_millis(1));
@@ -132,3 +168,71 @@ macro_rules! common_options {
 }
 
 pub(crate) use common_options;
+
+#[cfg(all(test, feature = "postgres", feature = "mariadb"))]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::{MariaDbOptions, PostgresOptions};
+
+    fn read(url: &str) -> Result<String> {
+        Ok(match url.starts_with("postgres") {
+            true => format!("{:?}", PostgresOptions::from_url(url)?),
+            false => format!("{:?}", MariaDbOptions::from_url(url)?),
+        })
+    }
+
+    #[test]
+    fn parameters_are_those_that_are_heeded() {
+        for url in [
+            "postgres://ada@db/app?sslmode=verify-ca&sslrootcert=/ca.pem&application_name=a%20b",
+            "postgres:///app?host=/run/pg&user=ada&options=-c%20work_mem%3D8MB&options[jit]=on",
+            "postgres://ada@db/app?",
+            "mariadb://ada@db/app?ssl-mode=verify_ca&ssl-ca=/ca.pem&socket=/run/db.sock",
+        ] {
+            read(url).unwrap();
+        }
+        for (url, named) in [
+            (
+                "postgres://ada@db/app?sslmode=require&channel_binding=secret",
+                "channel_binding",
+            ),
+            ("postgres://ada@db/app?ssl-mode=secret", "ssl-mode"),
+            ("postgres://ada@db/app?schema[a]=secret", "schema[a]"),
+            ("mariadb://ada@db/app?charset=secret", "charset"),
+            (
+                "mariadb://ada@db/app?ssl-mode=required&sslmode=secret",
+                "sslmode",
+            ),
+            // The password goes on, but nobody would know.
+            ("postgres://ada:12?secret&34@db/app", "%3F"),
+            ("mariadb://ada:12?secret@db/app", "%3F"),
+            ("mariadb://ada:12#secret@db/app", "%23"),
+        ] {
+            let refused = read(url).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Config, "{url}");
+            let told = format!("{refused} {refused:?}");
+            assert!(told.contains(named) && !told.contains("secret"), "{told}");
+        }
+    }
+
+    /// Another process, because nothing may change the variables of this one.
+    #[test]
+    fn the_environment_takes_no_tls_away() {
+        if std::env::var_os("PGSSLMODE").is_none() {
+            let itself = std::env::current_exe().unwrap();
+            let name = "options::tests::the_environment_takes_no_tls_away";
+            let mut again = Command::new(itself);
+            let again = again.args(["--exact", name]).env("PGSSLMODE", "disable");
+            let ran = again.output().unwrap();
+            let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+            assert!(ran.status.success() && told.contains("1 passed"), "{told}");
+            return;
+        }
+        let elsewhere = read("postgres://ada@db.example.org/app").unwrap();
+        assert!(elsewhere.contains("VerifyFull"), "{elsewhere}");
+        let here = read("postgres://ada@127.0.0.1/app").unwrap();
+        assert!(here.contains("Disable"), "{here}");
+    }
+}

@@ -3,28 +3,37 @@
 //! A [`Lease`] is a connection in use. It goes back to the pool when its holder says that it is
 //! idle. One that is dropped without that word, because a call's future was dropped or the
 //! connection broke, is thrown away, and its process at the server is ended: what it was doing has
-//! taken place by then or never will. Writes wait for that, so a write that was abandoned takes no
-//! effect after one that was called later.
+//! taken place by then or never will. Later calls wait for that where it may have written, so a write
+//! that was abandoned takes no effect after one that was called later, nor after a read that told
+//! that it had not.
+//!
+//! A connection that breaks seldom breaks alone: the server was started again, or something between
+//! closed what was idle. Those that nobody used since are thrown away instead of failing one call
+//! each.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool::managed::{
-    self, Metrics, Object, Pool, PoolError, RecycleResult, TimeoutType, Timeouts,
+    self, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType, Timeouts,
 };
 use sqlx_core::Error as Driver;
 use strongroom_core::error::{Error, ErrorKind, Result};
 use strongroom_core::model::Model;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
-use crate::failure::{Failure, Phase};
+use crate::failure::{Failure, Phase, is_answer};
 
 /// How long the end of an abandoned process is waited for.
 pub(crate) const END_WAIT: Duration = Duration::from_secs(5);
+/// How long a connection is idle before it is asked whether it still works.
+const ASK_AFTER: Duration = Duration::from_secs(30);
 /// How long to wait before a server that went away is asked again whether it is back.
-const ASK_EVERY: Duration = Duration::from_millis(50);
+pub(crate) const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// A server, as far as its connections go.
 pub(crate) trait Server: fmt::Debug + Send + Sync + 'static {
@@ -42,17 +51,21 @@ pub(crate) trait Server: fmt::Debug + Send + Sync + 'static {
         connection: &mut Self::Connection,
     ) -> impl Future<Output = Result<Self::Process, Failure>> + Send;
 
+    /// Asks for a sign of life.
+    fn ping(connection: &mut Self::Connection) -> impl Future<Output = Result<(), Driver>> + Send;
+
     /// Whether a connection on which the server answered so had better not be used again.
     fn spoils(_error: &Driver, _model: Option<&Model>) -> bool {
         false
     }
 
-    /// Closes a connection and ends its process, and waits [`END_WAIT`] at most until what that
-    /// did has taken place or never will.
+    /// Closes a connection and ends its process, by a word on another one, and waits [`END_WAIT`] at
+    /// most until what that did has taken place or never will.
     fn end(
         &self,
         connection: Self::Connection,
         process: Self::Process,
+        other: Self::Connection,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
@@ -61,10 +74,16 @@ pub(crate) trait Server: fmt::Debug + Send + Sync + 'static {
 pub(crate) struct Link<S: Server> {
     connection: S::Connection,
     process: S::Process,
+    /// How many losses there had been when it was known to work.
+    losses: usize,
 }
 
 #[derive(Debug)]
-pub(crate) struct Manager<S>(Arc<S>);
+pub(crate) struct Manager<S> {
+    server: Arc<S>,
+    /// How many connections broke.
+    losses: Arc<AtomicUsize>,
+}
 
 impl<S: Server> managed::Manager for Manager<S> {
     type Type = Link<S>;
@@ -73,19 +92,32 @@ impl<S: Server> managed::Manager for Manager<S> {
     /// Boxed, because each call's future has room for it, and connections are seldom made.
     async fn create(&self) -> Result<Link<S>, Failure> {
         let made = async {
-            let mut connection = self.0.open().await?;
+            let losses = self.losses.load(Ordering::Relaxed);
+            let mut connection = self.server.open().await?;
             let process = S::process(&mut connection).await?;
             Ok(Link {
                 connection,
                 process,
+                losses,
             })
         };
         Box::pin(made).await
     }
 
-    /// Only idle connections come back. One that broke meanwhile tells at its next use.
-    async fn recycle(&self, _: &mut Link<S>, _: &Metrics) -> RecycleResult<Failure> {
-        Ok(())
+    /// Only idle connections come back. One that broke a short while ago tells at its next use, and
+    /// then those that were idle with it are not used again.
+    async fn recycle(&self, link: &mut Link<S>, metrics: &Metrics) -> RecycleResult<Failure> {
+        if link.losses != self.losses.load(Ordering::Relaxed) {
+            return Err(RecycleError::message("another connection broke since"));
+        }
+        if metrics.last_used() < ASK_AFTER {
+            return Ok(());
+        }
+        let asked = tokio::time::timeout(END_WAIT, S::ping(&mut link.connection));
+        match Box::pin(asked).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(RecycleError::message("it broke while it was idle")),
+        }
     }
 }
 
@@ -94,20 +126,66 @@ impl<S: Server> managed::Manager for Manager<S> {
 pub(crate) struct Links<S: Server> {
     pool: Pool<Manager<S>>,
     server: Arc<S>,
+    losses: Arc<AtomicUsize>,
     wait: Duration,
     closed: AtomicBool,
     /// How many leases are out that closing waits for.
     used: AtomicUsize,
     /// How many processes are being ended.
     ending: AtomicUsize,
+    abandoned: Abandoned,
     moved: Notify,
+}
+
+/// The processes being ended that may have written, numbered in the order in which they were
+/// abandoned.
+#[derive(Debug, Default)]
+struct Abandoned {
+    /// How many there are.
+    count: AtomicUsize,
+    numbers: Mutex<(u64, BTreeSet<u64>)>,
+}
+
+impl Abandoned {
+    fn numbers(&self) -> MutexGuard<'_, (u64, BTreeSet<u64>)> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self) -> u64 {
+        let mut numbers = self.numbers();
+        let number = numbers.0;
+        numbers.0 += 1;
+        numbers.1.insert(number);
+        self.count.fetch_add(1, Ordering::SeqCst);
+        number
+    }
+
+    fn remove(&self, number: u64) {
+        if self.numbers().1.remove(&number) {
+            self.count.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// The number of the one that comes next; `None` if there are none.
+    fn next(&self) -> Option<u64> {
+        (self.count.load(Ordering::SeqCst) > 0).then(|| self.numbers().0)
+    }
+
+    fn has_before(&self, number: u64) -> bool {
+        self.numbers().1.range(..number).next().is_some()
+    }
 }
 
 impl<S: Server> Links<S> {
     /// A pool of so many connections at most. A call waits so long for one.
     pub(crate) fn new(server: S, connections: usize, wait: Duration) -> Result<Arc<Self>> {
         let server = Arc::new(server);
-        let pool = Pool::builder(Manager(server.clone()))
+        let losses = Arc::new(AtomicUsize::new(0));
+        let manager = Manager {
+            server: server.clone(),
+            losses: losses.clone(),
+        };
+        let pool = Pool::builder(manager)
             .max_size(connections)
             .runtime(deadpool::Runtime::Tokio1)
             .build()
@@ -115,10 +193,12 @@ impl<S: Server> Links<S> {
         Ok(Arc::new(Self {
             pool,
             server,
+            losses,
             wait,
             closed: AtomicBool::new(false),
             used: AtomicUsize::new(0),
             ending: AtomicUsize::new(0),
+            abandoned: Abandoned::default(),
             moved: Notify::new(),
         }))
     }
@@ -135,26 +215,24 @@ impl<S: Server> Links<S> {
         Ok(())
     }
 
-    /// Takes a connection to read with.
+    /// Takes a connection.
     pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease<S>> {
         self.lease_within(self.wait).await
     }
 
-    /// Takes a connection to write with: what was abandoned before has ended.
-    pub(crate) async fn lease_to_write(self: &Arc<Self>) -> Result<Lease<S>> {
-        if self.ending.load(Ordering::SeqCst) > 0 {
-            let ended = tokio::time::timeout(self.wait, self.until_none(&self.ending)).await;
-            if ended.is_err() {
+    /// Takes a connection, and waits so long at most for a free one. What was to be written and was
+    /// abandoned before has ended then: nothing that is written is undone by it, and nothing that is
+    /// read is different once it has taken place.
+    pub(crate) async fn lease_within(self: &Arc<Self>, wait: Duration) -> Result<Lease<S>> {
+        if let Some(next) = self.abandoned.next() {
+            let ended = self.until(|| !self.abandoned.has_before(next));
+            if tokio::time::timeout(self.wait, ended).await.is_err() {
                 return Err(Error::new(
                     ErrorKind::Contended,
                     "an abandoned write did not end at the server",
                 ));
             }
         }
-        self.lease().await
-    }
-
-    pub(crate) async fn lease_within(self: &Arc<Self>, wait: Duration) -> Result<Lease<S>> {
         self.check_open()?;
         // Counted before the pool is asked, so that closing waits for it.
         let mut lease = Lease {
@@ -162,6 +240,7 @@ impl<S: Server> Links<S> {
             object: None,
             idle: true,
             spoilt: false,
+            writes: false,
             counted: true,
         };
         self.used.fetch_add(1, Ordering::SeqCst);
@@ -196,12 +275,12 @@ impl<S: Server> Links<S> {
         }
     }
 
-    async fn until_none(&self, count: &AtomicUsize) {
+    async fn until(&self, done: impl Fn() -> bool) {
         loop {
             let moved = self.moved.notified();
             tokio::pin!(moved);
             moved.as_mut().enable();
-            if count.load(Ordering::SeqCst) == 0 {
+            if done() {
                 return;
             }
             moved.await;
@@ -216,32 +295,41 @@ impl<S: Server> Links<S> {
     /// Waits for the calls under way and lets go of the connections.
     pub(crate) async fn close(&self) {
         self.shut();
-        self.until_none(&self.used).await;
-        self.until_none(&self.ending).await;
+        for count in [&self.used, &self.ending] {
+            self.until(|| count.load(Ordering::SeqCst) == 0).await;
+        }
         self.pool.close();
     }
 
-    /// Ends the process of a connection that nobody knows the state of.
-    fn end(self: &Arc<Self>, link: Link<S>) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
+    /// Ends the process of a connection that nobody knows the state of, and that may have been
+    /// writing. A task does so, whether or not it is waited for: `false` if it could not.
+    fn end(self: &Arc<Self>, link: Link<S>, writes: bool) -> Option<JoinHandle<bool>> {
+        let runtime = tokio::runtime::Handle::try_current().ok()?;
         self.ending.fetch_add(1, Ordering::SeqCst);
-        let done = Ending(self.clone());
-        runtime.spawn(async move {
-            let ended = done.0.server.end(link.connection, link.process);
+        let ending = Ending {
+            links: self.clone(),
+            number: writes.then(|| self.abandoned.add()),
+        };
+        Some(runtime.spawn(async move {
+            let server = &ending.links.server;
+            let ended = async {
+                let other = until_there(&**server).await?;
+                server.end(link.connection, link.process, other).await
+            };
             // What cannot be ended because the server does not answer is lost to the server, too.
-            drop(tokio::time::timeout(2 * END_WAIT, ended).await);
-            drop(done);
-        });
+            let limit = ending.links.wait.max(2 * END_WAIT);
+            let ended = tokio::time::timeout(limit, ended).await;
+            matches!(ended, Ok(Ok(())))
+        }))
     }
 }
 
-/// Waits until a server takes connections again. Why it does not is told where waiting is of no use.
-async fn until_there<S: Server>(server: &S) -> Result<(), Failure> {
+/// Opens a connection as soon as a server takes some again. Why it does not is told where waiting is
+/// of no use.
+async fn until_there<S: Server>(server: &S) -> Result<S::Connection, Failure> {
     loop {
         match server.open().await {
-            Ok(_) => return Ok(()),
+            Ok(connection) => return Ok(connection),
             Err(failure) => {
                 let error = failure.told(Phase::Read, None);
                 if !error.is_retryable() {
@@ -253,12 +341,19 @@ async fn until_there<S: Server>(server: &S) -> Result<(), Failure> {
     }
 }
 
-struct Ending<S: Server>(Arc<Links<S>>);
+struct Ending<S: Server> {
+    links: Arc<Links<S>>,
+    /// That among those that may have written.
+    number: Option<u64>,
+}
 
 impl<S: Server> Drop for Ending<S> {
     fn drop(&mut self) {
-        self.0.ending.fetch_sub(1, Ordering::SeqCst);
-        self.0.moved.notify_waiters();
+        if let Some(number) = self.number {
+            self.links.abandoned.remove(number);
+        }
+        self.links.ending.fetch_sub(1, Ordering::SeqCst);
+        self.links.moved.notify_waiters();
     }
 }
 
@@ -270,6 +365,8 @@ pub(crate) struct Lease<S: Server> {
     idle: bool,
     /// Whether it had better not be used again.
     spoilt: bool,
+    /// Whether something may have been written since it was idle.
+    writes: bool,
     counted: bool,
 }
 
@@ -282,6 +379,11 @@ impl<S: Server> Lease<S> {
         }
     }
 
+    /// Notes that what comes next may write.
+    pub(crate) fn will_write(&mut self) {
+        self.writes = true;
+    }
+
     /// The server.
     #[cfg(feature = "mariadb")]
     pub(crate) fn server(&self) -> &S {
@@ -291,12 +393,23 @@ impl<S: Server> Lease<S> {
     /// Gives the connection back: it is idle, and in no transaction.
     pub(crate) fn give_back(mut self) {
         self.idle = !self.spoilt;
+        if let Some(object) = &mut self.object {
+            object.losses = self.links.losses.load(Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that the connection broke, if this is how it looks.
+    pub(crate) fn note_loss(&self, error: &Driver) {
+        if !is_answer(error) {
+            self.links.losses.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Looks at what came of a call: whether the connection is not to be used again after it.
     pub(crate) fn heed<T>(&mut self, outcome: &Result<T, Failure>, model: Option<&Model>) -> bool {
         if let Err(Failure::Engine(error)) = outcome {
             self.spoilt |= S::spoils(error, model);
+            self.note_loss(error);
         }
         self.spoilt
     }
@@ -315,13 +428,8 @@ impl<S: Server> Lease<S> {
     /// `None` if it cannot be ended. A server that went away has time to come back.
     pub(crate) async fn end(mut self) -> Option<Arc<S>> {
         let link = Object::take(self.object.take()?);
-        let server = self.links.server.clone();
-        let ended = async {
-            until_there(&*server).await?;
-            server.end(link.connection, link.process).await
-        };
-        tokio::time::timeout(2 * END_WAIT, ended).await.ok()?.ok()?;
-        Some(server)
+        let ended = self.links.end(link, self.writes)?;
+        ended.await.ok()?.then(|| self.links.server.clone())
     }
 
     /// Closing the store does not wait for this one any more: it belongs to a transaction.
@@ -338,7 +446,7 @@ impl<S: Server> Drop for Lease<S> {
         if !self.idle
             && let Some(object) = self.object.take()
         {
-            self.links.end(Object::take(object));
+            drop(self.links.end(Object::take(object), self.writes));
         }
         drop(self.object.take());
         self.uncount();

@@ -58,6 +58,9 @@ pub(crate) trait Engine: Server {
     /// Checks that a call can be part of a transaction.
     fn check(around: Around) -> Result<()>;
 
+    /// Whether a connection can be used again on which a call was dropped half-way.
+    const SURVIVES_CUTS: bool;
+
     /// Whether a call runs within a savepoint.
     fn needs_savepoint(around: Around) -> bool;
 
@@ -110,6 +113,7 @@ impl<E: Engine> Sessions<E> {
         let sql = E::begin(options.isolation)?;
         let mut lease = links.lease_within(wait).await?;
         let begun = E::send_begin(lease.connection()?, sql).await;
+        let begun = begun.inspect_err(|e| lease.note_loss(e));
         begun.map_err(|e| map(e, Phase::Read, None))?;
         lease.uncount();
         let (levels, level) = Levels::new();
@@ -164,7 +168,7 @@ impl<E: Engine> Session<E> {
             runtime.spawn(async move {
                 let lease = session.held.lock().await.lease.take();
                 if let Some(lease) = lease {
-                    drop(roll_back(lease).await);
+                    drop(session.roll_back_on(lease).await);
                 }
             });
         } else if let Ok(mut held) = self.held.try_lock() {
@@ -178,8 +182,23 @@ impl<E: Engine> Session<E> {
         let mut held = self.held.lock().await;
         // It may have ended while the call before was under way.
         self.enter(level)?;
+        if !E::SURVIVES_CUTS && self.levels.is_cut() {
+            self.levels.doom_all();
+            return Err(cancelled(
+                "a call was cut off, and with it the connection of the transaction",
+            ));
+        }
         if let Some(undo) = self.levels.undo() {
-            self.send(&mut held, &undo).await?;
+            let lease = held.lease.as_mut();
+            let connection = lease.map(Lease::connection).transpose()?;
+            // The first answer may be that to a call that was cut off.
+            let stale = match connection {
+                Some(connection) => E::send(connection, &undo).await.err(),
+                None => return Err(cancelled("the transaction is over")),
+            };
+            if stale.is_some() {
+                self.send(&mut held, &undo).await?;
+            }
             held.call = false;
             self.levels.undone();
         }
@@ -209,6 +228,7 @@ impl<E: Engine> Session<E> {
         };
         let sent = E::send(lease.connection()?, sql).await;
         sent.map_err(|e| {
+            lease.note_loss(&e);
             self.levels.doom_all();
             map(e, Phase::Read, None)
         })
@@ -240,6 +260,9 @@ impl<E: Engine> Session<E> {
         let Some(lease) = &mut held.lease else {
             return Err(cancelled("the transaction is over"));
         };
+        if around.writes() {
+            lease.will_write();
+        }
         let undo = if within { Undo::Call } else { Undo::Nothing };
         let outcome = work(lease.connection()?, undo).await;
         let is_spoilt = lease.heed(&outcome, model);
@@ -261,8 +284,9 @@ impl<E: Engine> Session<E> {
             self.send(&mut held, "ROLLBACK TO SAVEPOINT strongroom_call")
                 .await?;
         }
-        if leaves == Leaves::AllElse {
-            flight.landed();
+        match leaves {
+            Leaves::AllElse => flight.landed(),
+            _ => flight.failed(),
         }
         outcome.map_err(|f| f.told(Phase::Read, model))
     }
@@ -328,9 +352,18 @@ impl<E: Engine> Session<E> {
         }
         let lease = self.held.lock().await.lease.take();
         match lease {
-            Some(lease) => roll_back(lease).await,
+            Some(lease) => self.roll_back_on(lease).await,
             None => Ok(()),
         }
+    }
+
+    /// Rolls the transaction back: by a word to the server, or by the end of the connection.
+    async fn roll_back_on(&self, lease: Lease<E>) -> Result<()> {
+        if !E::SURVIVES_CUTS && self.levels.is_cut() {
+            drop(lease);
+            return Ok(());
+        }
+        roll_back(lease).await
     }
 }
 

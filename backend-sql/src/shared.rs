@@ -139,20 +139,22 @@ impl<B: Backend> Shared<B> {
         model: Option<&Model>,
         work: Work<B::Connection, T>,
     ) -> Result<T> {
-        let mut lease = if around.writes() {
-            self.links.lease_to_write().await?
-        } else {
-            self.links.lease().await?
-        };
+        let mut lease = self.links.lease().await?;
+        if around.writes() {
+            lease.will_write();
+        }
         let connection = lease.connection()?;
         let begun = B::begin_call(connection, around).await;
+        let begun = begun.inspect_err(|e| lease.note_loss(e));
         let Some(undo) = begun.map_err(|e| map(e, Phase::Read, model))? else {
-            let outcome = work(connection, Undo::Alone).await;
+            let outcome = work(lease.connection()?, Undo::Alone).await;
             let phase = Phase::of(around);
             lease.heed(&outcome, model);
             return lease.after(outcome).map_err(|f| f.told(phase, model));
         };
-        let outcome = work(connection, undo).await;
+        let outcome = work(lease.connection()?, undo).await;
+        lease.heed(&outcome, model);
+        let connection = lease.connection()?;
         let ended = match &outcome {
             Ok(_) => B::commit_call(connection, around).await,
             // The connection is gone, and with it the transaction.
@@ -167,7 +169,6 @@ impl<B: Backend> Shared<B> {
         };
         match (outcome, ended) {
             (outcome, Ok(())) => {
-                lease.heed(&outcome, model);
                 lease.give_back();
                 outcome.map_err(|f| f.told(Phase::Read, model))
             }

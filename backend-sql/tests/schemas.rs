@@ -23,8 +23,8 @@ use strongroom_core::model::{
 };
 use strongroom_core::query::Filter;
 use strongroom_core::store::{
-    BeginOptions, CountRequest, EnsureRequest, SaveRequest, ScanRequest, Schema, Search, Store,
-    Write,
+    BeginOptions, CountRequest, EnsureRequest, Save, SaveRequest, ScanRequest, Schema, Search,
+    Store, Write,
 };
 use strongroom_sqlx::{PostgresOptions, PostgresStore};
 
@@ -148,4 +148,57 @@ fn names_with_another_meaning_are_refused() {
     let longest = "x".repeat(63);
     let options = PostgresOptions::from_url(URL).unwrap();
     assert!(options.schema(longest).is_ok());
+}
+
+/// A database that cannot hold every text.
+#[tokio::test]
+async fn a_database_of_another_encoding_is_refused() {
+    let name = format!("ascii-{}", WriteId::random());
+    let mut admin = admin().await;
+    let made = format!("CREATE DATABASE \"{name}\" ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C' \
+         TEMPLATE template0");
+    let made = raw_sql(AssertSqlSafe(made)).execute(&mut admin).await;
+    made.unwrap();
+    let url = support::url();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    let options = PostgresOptions::from_url(&format!("{server}/{name}")).unwrap();
+    let refused = PostgresStore::connect(options).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Config, "{refused:?}");
+    assert!(refused.message().contains("SQL_ASCII"), "{refused}");
+    let dropped = format!("DROP DATABASE \"{name}\" WITH (FORCE)");
+    let dropped = raw_sql(AssertSqlSafe(dropped)).execute(&mut admin).await;
+    dropped.unwrap();
+}
+
+/// A standby, or the former primary after a fail-over, only reads.
+#[tokio::test]
+async fn a_server_that_only_reads_is_no_defect() {
+    let url = support::url();
+    let sign = if url.contains('?') { '&' } else { '?' };
+    let reads = format!("{url}{sign}options=-c%20default_transaction_read_only%3Don");
+    let name = format!("reads-{}", WriteId::random());
+    let model = Model::builder("docs").build().unwrap();
+    let store = |url: &str| {
+        let options = PostgresOptions::from_url(url).unwrap();
+        PostgresStore::connect(options.schema(&name).unwrap())
+    };
+    let writing = store(&url).await.unwrap();
+    let ensured = writing.ensure(EnsureRequest::new(model.clone())).await;
+    assert!(ensured.unwrap().created);
+    let reading = store(&reads).await.unwrap();
+    let ensured = reading.ensure(EnsureRequest::new(model.clone())).await;
+    assert!(!ensured.unwrap().created);
+    assert_eq!(count_all(&reading, &model).await, 0);
+    let body = Body::parse("{}").unwrap();
+    let write = Write::put(Key::new("a").unwrap(), body, Expected::Absent);
+    let refused = reading.save(SaveRequest::new(model.clone(), write)).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused:?}");
+    drop((writing, reading));
+    drop_schema(&name).await;
+}
+
+async fn count_all(store: &dyn Store, model: &Arc<Model>) -> u64 {
+    let request = CountRequest::new(model.clone(), Filter::all());
+    store.count(request).await.unwrap()
 }

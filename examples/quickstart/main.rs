@@ -13,6 +13,7 @@
 //!
 //! ```sh
 //! cargo run --example quickstart --features postgres -- postgres://me:password@localhost/test
+//! cargo run --example quickstart --features mariadb -- mariadb://me:password@localhost/test
 //! cargo run --example quickstart --features es -- sqlite://quakes.db elasticsearch://localhost
 //! cargo run --example quickstart --features es -- --drop opensearch://me:password@localhost:9200
 //! ```

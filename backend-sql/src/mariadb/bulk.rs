@@ -58,7 +58,7 @@ impl Bulks for MySqlConnection {
         order: &[usize],
         told: &mut Told,
     ) -> Result<(), Failure> {
-        at_once::write(self, statements, items, order, Undo::Nothing, told).await
+        at_once::write(self, statements, items, order, Undo::Call, told).await
     }
 
     async fn lock<'i>(

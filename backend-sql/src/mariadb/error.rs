@@ -25,9 +25,10 @@ pub(crate) fn answered(error: &Driver) -> Option<&MySqlDatabaseError> {
 }
 
 /// Whether the server has rolled the transaction back, or it had better be: a deadlock, a record that
-/// changed since the transaction's snapshot, a lock that was waited for too long.
+/// changed since the transaction's snapshot, a lock that was waited for too long, no room for more
+/// locks.
 pub(crate) fn ends_transaction(error: &Driver) -> bool {
-    is_collision(error) || answered(error).is_some_and(|e| e.number() == 1205)
+    is_collision(error) || answered(error).is_some_and(|e| matches!(e.number(), 1205 | 1206))
 }
 
 /// Whether the server gave up what was sent for the sake of others: a deadlock, a record that changed
@@ -84,7 +85,7 @@ pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
     let kind = match answer.number() {
         // While functions are made, the server at times does not find one that is there.
         1305 if answer.message().contains(".strongroom_") => ErrorKind::Contended,
-        1205 | 1213 | 1020 | 1412 | 1637 => ErrorKind::Contended,
+        1205 | 1206 | 1213 | 1020 | 1412 | 1637 => ErrorKind::Contended,
         1317 | 1969 | 3024 => ErrorKind::Timeout,
         NO_SUCH_TABLE if is_misled(&error, model) => ErrorKind::Contended,
         NO_SUCH_TABLE | 1051 => {

@@ -15,6 +15,9 @@ use crate::options::{Common, asks_for_tls_mode, common_options};
 use super::login::{Connector, MariaDbLogin};
 use super::row::STATEMENTS;
 
+/// The parameters of a URL.
+const PARAMETERS: &[&str] = &["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
+
 /// Where the server is, and how it is spoken to.
 ///
 /// `Debug` prints no password.
@@ -38,24 +41,26 @@ impl MariaDbOptions {
     /// Reads a URL: `mariadb://user:password@host:port/database`.
     ///
     /// Without `ssl-mode` in it, connections to this machine go without TLS and all others with
-    /// `verify_identity`; the other modes are `disabled`, `required` and `verify_ca`. The mode
-    /// `preferred`, which may go without TLS and tell nobody, is refused. `ssl-ca`, `ssl-cert` and
-    /// `ssl-key` name files, `socket` the server's Unix socket.
+    /// `verify_identity`; the other modes are `disabled`, `required`, which checks no certificate even
+    /// where `ssl-ca` is given, and `verify_ca`. The mode `preferred`, which may go without TLS and
+    /// tell nobody, is refused. `ssl-ca`, `ssl-cert` and `ssl-key` name files, `socket` the server's
+    /// Unix socket. Certificates are checked against the authorities that browsers trust, and those
+    /// of `ssl-ca`.
     ///
     /// # Errors
     ///
-    /// `Config` if the URL does not parse, names no database, or asks for a mode that is refused. It
-    /// never tells the URL, which may hold a password.
+    /// `Config` if the URL does not parse, names no database, has other parameters or asks for a mode
+    /// that is refused. It never tells the URL, which may hold a password.
     pub fn from_url(url: &str) -> Result<Self> {
         let refused = |message: &str| Err(Error::new(ErrorKind::Config, message));
+        let asks_for_tls_mode = asks_for_tls_mode(url, PARAMETERS)?;
         let Ok(connect) = url.parse::<MySqlConnectOptions>() else {
             return refused("the URL is not that of a MariaDB database");
         };
         if connect.get_database().is_none_or(str::is_empty) {
             return refused("the URL names no database");
         }
-        let tls_by_host = matches!(connect.get_ssl_mode(), MySqlSslMode::Preferred);
-        if tls_by_host && asks_for_tls_mode(url) {
+        if matches!(connect.get_ssl_mode(), MySqlSslMode::Preferred) && asks_for_tls_mode {
             return refused(
                 "ssl-mode preferred may go without TLS unnoticed: say disabled, required, \
                  verify_ca or verify_identity",
@@ -69,7 +74,7 @@ impl MariaDbOptions {
             .timezone(None)
             .set_names(false);
         Ok(Self {
-            target: Target::new(connect, tls_by_host),
+            target: Target::new(connect, !asks_for_tls_mode),
             common: Common::default(),
         })
     }
@@ -87,13 +92,14 @@ impl MariaDbOptions {
 common_options!(
     MariaDbOptions,
     MariaDbLogin,
-    wait: "The server counts it in whole seconds.",
+    wait: "The server counts it in whole seconds, rounded up.",
     functions: "A function is one of the server's own, or found by its name in the database of the \
                 connection.",
     url: "mariadb://ada@db.example.org/app"
 );
 
-/// The statement that sets what a connection goes by. The server waits for locks in whole seconds.
+/// The statement that sets what a connection goes by, whatever the server's own defaults are. It waits
+/// for locks in whole seconds, and says which key is taken in words alone.
 fn session(wait: Duration) -> String {
     let seconds = wait.as_millis().div_ceil(1_000).min(31_536_000);
     format!(
@@ -101,7 +107,8 @@ fn session(wait: Duration) -> String {
          NAMES utf8mb4 COLLATE utf8mb4_nopad_bin, tx_isolation = 'READ-COMMITTED', autocommit = 1, \
          innodb_snapshot_isolation = ON, innodb_lock_wait_timeout = {seconds}, \
          lock_wait_timeout = {seconds}, max_sort_length = 4096, \
-         in_predicate_conversion_threshold = 0"
+         in_predicate_conversion_threshold = 0, completion_type = 'NO_CHAIN', \
+         sql_select_limit = 18446744073709551615, sql_safe_updates = 0, lc_messages = 'en_US'"
     )
 }
 

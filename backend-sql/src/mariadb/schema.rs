@@ -54,7 +54,7 @@ pub(crate) async fn prepare(connection: &mut MySqlConnection) -> Result<(), Fail
 
 async fn make(connection: &mut MySqlConnection) -> Result<(), Failure> {
     let format = format(connection).await?;
-    if is_current(format)? {
+    if is_current(format)? && has_functions(connection).await? {
         return Ok(());
     }
     for table in TABLES {
@@ -89,7 +89,17 @@ async fn add_words(connection: &mut MySqlConnection) -> Result<(), Failure> {
 /// Whether the store's own tables are there.
 pub(crate) async fn is_prepared(connection: &mut MySqlConnection) -> Result<bool, Failure> {
     let format = format(connection).await?;
-    Ok(is_current(format)?)
+    Ok(is_current(format)? && has_functions(connection).await?)
+}
+
+/// Whether the store's functions are there, which a dump does not hold unless it is told to.
+async fn has_functions(connection: &mut MySqlConnection) -> Result<bool, Failure> {
+    let there = query_scalar::<MySql, i64>(
+        "SELECT COUNT(*) FROM information_schema.routines \
+         WHERE routine_schema = DATABASE() AND routine_name LIKE 'strongroom\\_%'",
+    );
+    let there = usize::try_from(there.fetch_one(connection).await?).unwrap_or_default();
+    Ok(there >= PREPARE.len())
 }
 
 /// The format that the database has; `None` as long as it is not made ready.

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use sqlx_core::Error as Driver;
 use sqlx_core::connection::Connection;
 use sqlx_core::query::query;
-use sqlx_core::query_as::query_as;
 use sqlx_core::query_scalar::query_scalar;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::sql_str::AssertSqlSafe;
@@ -22,12 +21,12 @@ use super::error::{answered, is_misled};
 use super::login::Connector;
 use super::shared::SNAPSHOT;
 
-/// A process of the server's. Numbers come again once the server was started again; the client's
-/// address, with its port, tells whether it is the same one.
+/// A process of the server's, known by a lock that it holds until its end, after what it did was
+/// rolled back. Its number would not do: the server gives it again once it was started again, and
+/// shows a user no processes of others.
 #[derive(Debug)]
 pub(crate) struct Process {
-    id: i64,
-    host: String,
+    lock: String,
 }
 
 /// The server answers that there is no such process.
@@ -44,46 +43,50 @@ impl Server for Connector {
     }
 
     async fn process(connection: &mut MySqlConnection) -> Result<Process, Failure> {
-        let own = "SELECT CAST(id AS INTEGER), host FROM information_schema.processlist \
-             WHERE id = CONNECTION_ID()";
-        let own = query_as::<MySql, (i64, String)>(own).persistent(false);
-        let (id, host) = own.fetch_one(connection).await?;
-        Ok(Process { id, host })
+        let lock = format!("strongroom {}", WriteId::random());
+        let got = query_scalar::<MySql, Option<i64>>("SELECT GET_LOCK(?, 0)");
+        let got = got.bind(&lock).persistent(false);
+        match got.fetch_one(connection).await? {
+            Some(1) => Ok(Process { lock }),
+            _ => Err(Error::new(ErrorKind::Unavailable, "the server gave no lock").into()),
+        }
+    }
+
+    async fn ping(connection: &mut MySqlConnection) -> Result<(), Driver> {
+        connection.ping().await
     }
 
     fn spoils(error: &Driver, model: Option<&Model>) -> bool {
         is_misled(error, model)
     }
 
-    /// The server only marks a process that it is to end. It has done so, and rolled back, when it
-    /// is no longer among the processes.
-    async fn end(&self, abandoned: MySqlConnection, process: Process) -> Result<(), Failure> {
-        let mut connection = self.connect().await?;
-        // A process that is about to end may have no address any more.
-        let there = "SELECT COUNT(*) FROM information_schema.processlist \
-             WHERE id = ? AND host IN (?, '')";
-        let there = query_scalar::<MySql, i64>(there)
-            .bind(process.id)
-            .bind(process.host);
-        if there.fetch_one(&mut connection).await? > 0 {
-            kill(&mut connection, process.id).await?;
-            until_gone(&mut connection, process.id).await?;
+    /// The server only marks a process that it is to end. It has done so when nobody holds the lock
+    /// any more.
+    async fn end(
+        &self,
+        connection: MySqlConnection,
+        process: Process,
+        mut other: MySqlConnection,
+    ) -> Result<(), Failure> {
+        if let Some(id) = holder(&mut other, &process.lock).await? {
+            kill(&mut other, id).await?;
+            until_gone(&mut other, &process.lock).await?;
         }
-        drop(abandoned);
-        Ok(connection.close().await?)
+        drop(connection);
+        Ok(other.close().await?)
     }
 }
 
-/// Waits until a process is no longer among those of the server, [`END_WAIT`] at most.
-async fn until_gone(connection: &mut MySqlConnection, id: i64) -> Result<(), Failure> {
+/// The number of the process that holds a lock.
+async fn holder(connection: &mut MySqlConnection, lock: &str) -> Result<Option<i64>, Failure> {
+    let holder = query_scalar::<MySql, Option<i64>>("SELECT CAST(IS_USED_LOCK(?) AS INTEGER)");
+    Ok(holder.bind(lock).fetch_one(connection).await?)
+}
+
+/// Waits until nobody holds a lock, [`END_WAIT`] at most.
+async fn until_gone(connection: &mut MySqlConnection, lock: &str) -> Result<(), Failure> {
     let deadline = Instant::now() + END_WAIT;
-    loop {
-        let there = query_scalar::<MySql, i64>(
-            "SELECT COUNT(*) FROM information_schema.processlist WHERE id = ?",
-        );
-        if there.bind(id).fetch_one(&mut *connection).await? == 0 {
-            return Ok(());
-        }
+    while holder(connection, lock).await?.is_some() {
         if Instant::now() > deadline {
             return Err(Error::new(
                 ErrorKind::Unavailable,
@@ -93,6 +96,7 @@ async fn until_gone(connection: &mut MySqlConnection, id: i64) -> Result<(), Fai
         }
         tokio::time::sleep(PAUSE).await;
     }
+    Ok(())
 }
 
 /// Marks a process to be ended. One that ended meanwhile is no error.

@@ -49,6 +49,9 @@ impl Engine for Connector {
         sent.map(drop)
     }
 
+    /// The driver takes the answer to a statement that was to be prepared for the one to the next.
+    const SURVIVES_CUTS: bool = false;
+
     /// A statement that the server refuses undoes nothing but itself.
     fn needs_savepoint(around: Around) -> bool {
         around == Around::Transaction
@@ -90,7 +93,14 @@ impl Engine for Connector {
         };
         let sql = format!("RELEASE SAVEPOINT strongroom_begin; {note}COMMIT");
         let Err(error) = Self::send(lease.connection()?, &sql).await else {
-            if !wrote || prune(&mut lease).await {
+            if wrote && is_due(lease.server()) {
+                // The commit is done, and nobody waits for this.
+                tokio::spawn(async move {
+                    if prune(&mut lease).await {
+                        lease.give_back();
+                    }
+                });
+            } else {
                 lease.give_back();
             }
             return Ok(());
@@ -119,13 +129,14 @@ const PRUNE_EVERY: u64 = 256;
 /// How long a commit stays in the table, in milliseconds: far longer than one is asked for.
 const KEPT: u64 = 60 * 60 * 1_000;
 
-/// Takes old commits out of the table now and then. The commit before it is done, whatever becomes of
-/// this; `false` if the connection broke.
+/// Whether old commits had better be taken out of the table after this one.
+fn is_due(server: &Connector) -> bool {
+    let before = server.commits.fetch_add(1, Ordering::Relaxed);
+    before.is_multiple_of(PRUNE_EVERY)
+}
+
+/// Takes old commits out of the table; `false` if the connection broke.
 async fn prune(lease: &mut Lease) -> bool {
-    let before = lease.server().commits.fetch_add(1, Ordering::Relaxed);
-    if !before.is_multiple_of(PRUNE_EVERY) {
-        return true;
-    }
     let sql =
         format!("DELETE FROM strongroom_commits WHERE committed_at < {NOW} - {KEPT} LIMIT 10000");
     let Ok(connection) = lease.connection() else {

@@ -97,6 +97,11 @@ impl Connection {
         committed.map(drop)
     }
 
+    /// Waits for a sign of life.
+    pub(crate) async fn ping(&mut self) -> Result<(), Driver> {
+        self.driver.ping().await
+    }
+
     /// Closes the connection, with a word to the server.
     pub(crate) async fn close(self) -> Result<(), Driver> {
         self.driver.close().await

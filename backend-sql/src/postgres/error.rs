@@ -1,7 +1,7 @@
 //! The driver's errors, told in the family's words.
 
 use sqlx_core::Error as Driver;
-use sqlx_postgres::PgDatabaseError;
+use sqlx_postgres::{PgDatabaseError, PgSeverity};
 use strongroom_core::error::{Error, ErrorKind};
 use strongroom_core::model::Model;
 use strongroom_sql::postgres::short_name;
@@ -10,12 +10,26 @@ use crate::failure::violated;
 
 /// The server's own error, if it is one after which the connection can go on.
 pub(crate) fn answered(error: &Driver) -> Option<&PgDatabaseError> {
-    let Driver::Database(error) = error else {
-        return None;
-    };
-    let error = error.try_downcast_ref::<PgDatabaseError>()?;
-    let ends = error.code().starts_with("57P") || error.code().starts_with("08");
+    let error = last_words(error)?;
+    let ends = matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+        || error.code().starts_with("57P")
+        || error.code().starts_with("08");
     (!ends).then_some(error)
+}
+
+/// The server's own error, be it its last one on the connection.
+fn last_words(error: &Driver) -> Option<&PgDatabaseError> {
+    match error {
+        Driver::Database(error) => error.try_downcast_ref::<PgDatabaseError>(),
+        _ => None,
+    }
+}
+
+/// Whether the server tells by its last words why it lets nobody in or read on, beyond that it ends
+/// the connection.
+pub(crate) fn says_why(error: &Driver) -> bool {
+    let classes = ["22", "25", "28", "3D", "40", "42", "53"];
+    last_words(error).is_some_and(|words| classes.iter().any(|c| words.code().starts_with(c)))
 }
 
 /// Whether a transaction has to run anew from its beginning.
@@ -32,13 +46,13 @@ pub(crate) fn is_of_an_item(error: &Driver) -> bool {
 
 /// Tells what the server answered.
 pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
-    let Some(answer) = answered(&error) else {
+    let Some(answer) = last_words(&error) else {
         return Error::internal("the server gave no answer").with_source(error);
     };
     let kind = match answer.code() {
         "23505" => return violated(answer.constraint().unwrap_or_default(), short_name, model),
         "40001" | "40P01" | "55P03" | "55006" => ErrorKind::Contended,
-        "57014" => ErrorKind::Timeout,
+        "57014" | "25P04" => ErrorKind::Timeout,
         "42P01" => {
             let missing = Error::new(
                 ErrorKind::NotFound,
@@ -49,7 +63,10 @@ pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
         "42501" => ErrorKind::Unauthorized,
         "3D000" | "3F000" => ErrorKind::Config,
         "42883" | "0A000" => ErrorKind::Unsupported,
-        "53300" | "53400" | "55000" | "53200" | "53100" => ErrorKind::Unavailable,
+        // 25006: a standby, or a primary that is none any more.
+        "25006" | "25P03" | "53300" | "53400" | "55000" | "53200" | "53100" => {
+            ErrorKind::Unavailable
+        }
         code if code.starts_with("28") => ErrorKind::Unauthorized,
         // What a value leads to, or what a function says.
         code if ["22", "54", "P0"]
@@ -69,5 +86,9 @@ pub(crate) fn refused(error: Driver, model: Option<&Model>) -> Error {
         within.map_or("", |_| ", in "),
         within.unwrap_or_default()
     );
-    Error::new(kind, message).with_source(error)
+    match answer.code().starts_with("23") {
+        // Its details hold the row.
+        true => Error::new(kind, message),
+        false => Error::new(kind, message).with_source(error),
+    }
 }

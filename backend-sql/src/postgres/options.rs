@@ -13,6 +13,21 @@ use crate::options::{Common, asks_for_tls_mode, common_options};
 
 use super::login::{Connector, PostgresLogin};
 
+/// The parameters of a URL.
+const PARAMETERS: &[&str] = &[
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
 /// Longest name of a schema, in bytes.
 const MAX_SCHEMA: usize = 63;
 
@@ -41,27 +56,38 @@ impl PostgresOptions {
     /// Reads a URL: `postgres://user:password@host:port/database`.
     ///
     /// Without `sslmode` in it, connections to this machine go without TLS and all others with
-    /// `verify-full`. The modes `allow` and `prefer`, which may go without TLS and tell nobody,
-    /// are refused.
+    /// `verify-full`; the other modes are `disable`, `require`, which checks no certificate even where
+    /// `sslrootcert` is given, and `verify-ca`. The modes `allow` and `prefer`, which may go without
+    /// TLS and tell nobody, are refused.
+    ///
+    /// `sslrootcert`, `sslcert` and `sslkey` name files; certificates are checked against the
+    /// authorities that browsers trust, and those of `sslrootcert`. `host` is a name or the folder of
+    /// a socket; `hostaddr`, `port`, `dbname`, `user` and `password` stand for the parts of the URL;
+    /// `application_name` and `options` go to the server.
+    ///
+    /// What the URL leaves out is taken from the environment as PostgreSQL's own programs do: from
+    /// `PGHOSTADDR`, `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`, `PGPASSFILE`, `PGDATABASE`,
+    /// `PGSSLROOTCERT`, `PGSSLCERT`, `PGSSLKEY`, `PGAPPNAME` and `PGOPTIONS`. The TLS mode never is.
     ///
     /// # Errors
     ///
-    /// `Config` if the URL does not parse or asks for a mode that is refused. It never tells the
-    /// URL, which may hold a password.
+    /// `Config` if the URL does not parse, has other parameters or asks for a mode that is refused.
+    /// It never tells the URL, which may hold a password.
     pub fn from_url(url: &str) -> Result<Self> {
         let refused = |message: &str| Err(Error::new(ErrorKind::Config, message));
+        let asks_for_tls_mode = asks_for_tls_mode(url, PARAMETERS)?;
         let Ok(connect) = url.parse::<PgConnectOptions>() else {
             return refused("the URL is not that of a PostgreSQL database");
         };
-        let tls_by_host = matches!(connect.get_ssl_mode(), PgSslMode::Allow | PgSslMode::Prefer);
-        if tls_by_host && asks_for_tls_mode(url) {
+        let is_lax = matches!(connect.get_ssl_mode(), PgSslMode::Allow | PgSslMode::Prefer);
+        if is_lax && asks_for_tls_mode {
             return refused(
                 "sslmode allow or prefer may go without TLS unnoticed: say disable, require, \
                  verify-ca or verify-full",
             );
         }
         Ok(Self {
-            target: Target::new(connect, tls_by_host),
+            target: Target::new(connect, !asks_for_tls_mode),
             schema: None,
             pooled: false,
             common: Common::default(),
@@ -143,6 +169,9 @@ impl PostgresOptions {
             // Compiling a statement to machine code costs more than the small ones sent here.
             ("jit", "off".to_owned()),
             ("client_min_messages", "warning".to_owned()),
+            // What the server's own defaults must not change.
+            ("default_transaction_isolation", "read committed".to_owned()),
+            ("standard_conforming_strings", "on".to_owned()),
         ];
         if let Some(schema) = &self.schema {
             settings.push(("search_path", quoted(schema)));

@@ -59,6 +59,7 @@ pub(crate) async fn prepare(
             other => check_format(other),
         };
     }
+    check_encoding(connection).await?;
     raw_sql(
         "CREATE TABLE strongroom_format (entry integer PRIMARY KEY CHECK (entry = 1), version integer NOT NULL); \
          CREATE TABLE strongroom_collections (name text COLLATE \"C\" PRIMARY KEY, model text NOT NULL)",
@@ -71,6 +72,20 @@ pub(crate) async fn prepare(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Refuses a database that does not hold every text.
+async fn check_encoding(connection: &mut Connection) -> Result<(), Failure> {
+    let encoding = query_scalar::<Driver, String>("SELECT current_setting('server_encoding')");
+    let encoding = encoding.fetch_one(connection).await?;
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Config,
+        format!("the database has the encoding {encoding}, and the store needs UTF8"),
+    )
+    .into())
 }
 
 /// Whether the store's own tables are there.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use sqlx_core::Error as Driver;
-use sqlx_core::query::query;
 use sqlx_core::query_as::query_as;
+use sqlx_core::query_scalar::query_scalar;
 use sqlx_core::raw_sql::raw_sql;
 use sqlx_core::row::Row as _;
 use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_postgres::Postgres;
-use strongroom_core::error::Error;
+use strongroom_core::error::{Error, ErrorKind};
 use strongroom_core::store::ScanRequest;
 
 use crate::ask::Ask as _;
@@ -52,7 +52,16 @@ impl Server for Connector {
         Ok(Some(Process { id, since }))
     }
 
-    async fn end(&self, connection: Connection, process: Option<Process>) -> Result<(), Failure> {
+    async fn ping(connection: &mut Connection) -> Result<(), Driver> {
+        connection.ping().await
+    }
+
+    async fn end(
+        &self,
+        connection: Connection,
+        process: Option<Process>,
+        mut other: Connection,
+    ) -> Result<(), Failure> {
         let Some(process) = process else {
             let committing = connection.committing().cloned();
             // The pooler rolls back what was not to be committed yet.
@@ -62,19 +71,31 @@ impl Server for Connector {
                 None => Ok(()),
             };
         };
-        let mut other = self.connect().await?;
         let wait = i64::try_from(END_WAIT.as_millis()).unwrap_or(i64::MAX);
         let end = "SELECT pg_terminate_backend($1, $2) \
              WHERE extract(epoch FROM pg_postmaster_start_time())::text = $3";
-        query::<Postgres>(end)
+        let end = query_scalar::<Postgres, bool>(end)
             .bind(process.id)
-            .bind(wait)
-            .bind(process.since)
-            .execute(&mut other)
-            .await?;
+            .bind(wait);
+        let ended = end.bind(process.since).fetch_optional(&mut other).await?;
+        // It may have come to its end by itself.
+        if ended == Some(false) && is_there(&mut other, process.id).await? {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "an abandoned process did not end at the server",
+            )
+            .into());
+        }
         drop(connection);
         Ok(other.close().await?)
     }
+}
+
+/// Whether the server has a process of this number.
+async fn is_there(connection: &mut Connection, id: i32) -> Result<bool, Failure> {
+    let there = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)";
+    let there = query_scalar::<Postgres, bool>(there).bind(id);
+    Ok(there.fetch_one(connection).await?)
 }
 
 /// What is known of a transaction after the end of its connection.
@@ -168,7 +189,8 @@ async fn first_since(connection: &mut Connection) -> Result<Option<u64>, Failure
 impl Scanned for Connector {
     /// A scan is one statement, which lasts for as long as its rows are read.
     const SNAPSHOT: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
-                                    SET LOCAL statement_timeout = 0";
+                                    SET LOCAL statement_timeout = 0; \
+                                    SET LOCAL transaction_timeout = 0";
 
     const STREAMS: bool = true;
 

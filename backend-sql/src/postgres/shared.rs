@@ -48,9 +48,11 @@ impl Backend for Connector {
         let pooled = connection.is_pooled();
         let begin = match around {
             Around::Read | Around::Write if !pooled => return Ok(None),
-            Around::Read => "BEGIN READ ONLY",
+            Around::Read => "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
             Around::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            Around::Write | Around::Transaction | Around::Schema => "BEGIN",
+            Around::Write | Around::Transaction | Around::Schema => {
+                "BEGIN ISOLATION LEVEL READ COMMITTED"
+            }
         };
         // What a transaction behind a pooler was set to would go with it.
         let (then, undo) = match pooled && around.writes() {

@@ -22,7 +22,7 @@ use super::{load, schema};
 impl Engine for Connector {
     fn begin(isolation: Isolation) -> Result<&'static str> {
         Ok(match isolation {
-            Isolation::Default => "BEGIN",
+            Isolation::Default => "BEGIN ISOLATION LEVEL READ COMMITTED",
             Isolation::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ",
             Isolation::Serializable => "BEGIN ISOLATION LEVEL SERIALIZABLE",
             _ => return Err(Error::unsupported("this isolation")),
@@ -42,6 +42,8 @@ impl Engine for Connector {
     fn check(_around: Around) -> Result<()> {
         Ok(())
     }
+
+    const SURVIVES_CUTS: bool = true;
 
     /// A statement that the server refuses would doom all of the transaction.
     fn needs_savepoint(_around: Around) -> bool {

@@ -8,7 +8,9 @@ use strongroom_core::error::{Error, ErrorKind};
 use strongroom_core::layers::{LayerOptions, default_stack};
 use strongroom_core::model::{Body, Expected, Key, Model, Version};
 use strongroom_core::patch::Patch;
-use strongroom_core::store::{BeginOptions, EnsureRequest, LoadRequest, SaveRequest, Store, Write};
+use strongroom_core::store::{
+    BeginOptions, EnsureRequest, LoadRequest, SaveRequest, Schema, Store, Write,
+};
 
 use crate::support::own::{OwnServer, Stop};
 use crate::support::{Options, SqlStore};
@@ -212,5 +214,22 @@ async fn nothing_is_lost_and_nothing_told_wrongly() {
         writer.await.unwrap();
     }
     println!("{} restarts: {progress:?}", restarts());
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_is_waited_for_until_it_is_ready() {
+    let mut server = OwnServer::new().await;
+    server.start().await;
+    let options = Options::from_url(&server.url("127.0.0.1")).unwrap();
+    let store = SqlStore::connect(options).await.unwrap();
+    server.stop(Stop::Orderly).await;
+    let late = store.ready(Duration::from_millis(300)).await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Timeout, "{late:?}");
+    assert!(late.to_string().contains("300 ms"), "{late}");
+    let waiting = store.clone();
+    let waiting = tokio::spawn(async move { waiting.ready(PATIENCE).await });
+    server.start().await;
+    waiting.await.unwrap().unwrap();
     store.close().await.unwrap();
 }

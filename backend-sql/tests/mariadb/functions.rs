@@ -4,13 +4,17 @@
 #[allow(unreachable_pub, reason = "shared by test programs")]
 mod texts;
 
+use sqlx_core::query_scalar::query_scalar;
+use sqlx_core::raw_sql::raw_sql;
+use sqlx_core::sql_str::AssertSqlSafe;
+use sqlx_mysql::MySql;
 use strongroom_core::error::ErrorKind;
 use strongroom_core::model::Scalar;
 use strongroom_core::query::{Call, Filter};
 use strongroom_core::store::{FunctionSupport, Store, Write};
 
 use self::texts::{Texts, call, field};
-use crate::support;
+use crate::support::{self, Named, Options, SqlStore};
 
 #[tokio::test]
 async fn arguments_fit_the_functions_of_the_server() {
@@ -100,4 +104,22 @@ async fn what_functions_make_is_written_or_refused() {
         assert_eq!(texts.body("b").await, None);
     }
     texts.done().await;
+}
+
+/// A dump holds the tables without the functions, unless it is told to.
+#[tokio::test]
+async fn those_of_the_store_are_made_again_where_one_is_missing() {
+    let named = Named::connect(1).await;
+    let mut beside = support::connection().await;
+    let dropped = format!("DROP FUNCTION `{}`.strongroom_leaves", named.name);
+    let dropped = raw_sql(AssertSqlSafe(dropped)).execute(&mut beside).await;
+    dropped.unwrap();
+    let options = Options::from_url(&named.url()).unwrap();
+    let store = SqlStore::connect(options).await.unwrap();
+    let there = "SELECT COUNT(*) FROM information_schema.routines \
+         WHERE routine_schema = ? AND routine_name = 'strongroom_leaves'";
+    let there = query_scalar::<MySql, i64>(there).bind(&named.name);
+    assert_eq!(there.fetch_one(&mut beside).await.unwrap(), 1);
+    store.close().await.unwrap();
+    named.done().await;
 }

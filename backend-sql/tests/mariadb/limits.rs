@@ -12,11 +12,12 @@ use strongroom_core::model::{Body, Expected, FieldDeclaration, Key, Kind, Model}
 use strongroom_core::patch::Patch;
 use strongroom_core::query::Filter;
 use strongroom_core::store::{
-    BeginOptions, Bulk, BulkRequest, CountRequest, Effect, EnsureRequest, Isolation, Load,
-    LoadRequest, Save, SaveRequest, Schema, Search, Store, Write,
+    BeginOptions, Bulk, BulkReply, BulkRequest, CountRequest, Effect, EnsureRequest, Isolation,
+    Load, LoadRequest, Save, SaveRequest, Schema, Search, Store, Write,
 };
-use strongroom_sqlx::MariaDbStore;
+use strongroom_sqlx::{MariaDbOptions, MariaDbStore};
 
+use crate::support::own::OwnServer;
 use crate::support::{self, Named};
 
 fn key(id: &str) -> Key {
@@ -367,4 +368,98 @@ async fn a_database_of_another_format_is_refused() {
     assert_eq!(refused.kind(), ErrorKind::Config, "{refused:?}");
     assert!(refused.message().contains("4711"), "{refused}");
     named.done().await;
+}
+
+/// Where a bulk takes several messages, one that is refused leaves nothing of those before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bulk_of_several_messages_is_not_told_as_undone_by_halves() {
+    let named = Named::connect(2).await;
+    let options = MariaDbOptions::from_url(&named.url()).unwrap();
+    let store = MariaDbStore::connect(options.wait(Duration::from_secs(1))).await;
+    let store = store.unwrap();
+    let body = || Body::parse(format!(r#"{{"t":"{}"}}"#, "x".repeat(9 << 20))).unwrap();
+    let items = || {
+        let puts = ["a", "b"].map(|id| Write::put(key(id), body(), Expected::Any));
+        named.bulk(puts.into_iter().map(Into::into).collect())
+    };
+    let transact = named.store.transact().unwrap();
+    let holder = transact.begin(BeginOptions::new()).await.unwrap();
+    holder.save(named.put("b", 1)).await.unwrap();
+    let is_there = |told: &strongroom_core::Result<BulkReply>| match told {
+        Ok(reply) => reply.outcomes[0].is_ok(),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Contended, "{error:?}");
+            false
+        }
+    };
+    let told = store.bulk(items()).await;
+    let there = named.version(key("a")).await.is_some();
+    assert_eq!(there, is_there(&told), "{told:?}");
+    if there {
+        store
+            .save(named.save(Write::delete(key("a"), Expected::Any)))
+            .await
+            .unwrap();
+    }
+    let transaction = store.transact().unwrap().begin(BeginOptions::new()).await;
+    let transaction = transaction.unwrap();
+    let told = transaction.bulk(items()).await;
+    let committed = transaction.commit().await.is_ok();
+    let there = named.version(key("a")).await.is_some();
+    assert_eq!(there, committed && is_there(&told), "{told:?}");
+    holder.rollback().await.unwrap();
+    store.close().await.unwrap();
+    named.done().await;
+}
+
+/// A server may have other defaults than ours, which would change what statements do and say.
+#[tokio::test]
+async fn defaults_of_the_server_change_nothing() {
+    let mut server = OwnServer::new().await;
+    server.start().await;
+    let url = server.url("127.0.0.1");
+    let beside: MySqlConnectOptions = url.parse().unwrap();
+    let mut beside = beside.connect().await.unwrap();
+    let hostile = "SET GLOBAL lc_messages = 'de_DE', completion_type = 'CHAIN', \
+         sql_select_limit = 1, sql_safe_updates = 1, sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES', \
+         autocommit = 0, tx_isolation = 'SERIALIZABLE', time_zone = '+05:00', \
+         collation_server = 'latin1_german1_ci'";
+    raw_sql(hostile).execute(&mut beside).await.unwrap();
+    drop(beside);
+    let open = || MariaDbStore::connect(MariaDbOptions::from_url(&url).unwrap());
+    let (store, other) = (open().await.unwrap(), open().await.unwrap());
+    let name = FieldDeclaration::new("name".parse().unwrap(), Kind::Keyword).unique();
+    let model = Model::builder("docs").field(name).build().unwrap();
+    let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
+    assert!(ensured.unwrap().created);
+    let put = |id: &str, name: &str, expected| {
+        let body = Body::parse(format!(r#"{{"name":"{name}"}}"#)).unwrap();
+        SaveRequest::new(model.clone(), Write::put(key(id), body, expected))
+    };
+    for (id, name) in [("a", "one\\\\"), ("b", "two")] {
+        store.save(put(id, name, Expected::Absent)).await.unwrap();
+    }
+    let refused = store.save(put("a", "three", Expected::Absent)).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::AlreadyExists);
+    let refused = store.save(put("c", "two", Expected::Any)).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::UniqueViolation);
+    let transaction = store.transact().unwrap().begin(BeginOptions::new()).await;
+    let transaction = transaction.unwrap();
+    transaction
+        .save(put("d", "four", Expected::Absent))
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    // On the connection of the transaction, and after it.
+    store
+        .save(put("e", "five", Expected::Absent))
+        .await
+        .unwrap();
+    let keys = ["a", "b", "d", "e"].map(key).to_vec();
+    let loaded = other.load(LoadRequest::new(model.clone(), keys)).await;
+    assert!(loaded.unwrap().iter().all(Option::is_some));
+    let two = CountRequest::new(model.clone(), Filter::eq("name", "two").unwrap());
+    assert_eq!(other.count(two).await.unwrap(), 1);
+    other.close().await.unwrap();
+    store.close().await.unwrap();
 }

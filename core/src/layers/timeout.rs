@@ -32,13 +32,15 @@ const GRACE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TimeoutOptions {
-    /// Loads, finds, counts, descriptions. 30 s by default.
+    /// Loads, finds, counts, descriptions, explanations, the opening of scans and each piece of
+    /// them. 30 s by default.
     pub read: Duration,
     /// Single saves. 30 s by default.
     pub write: Duration,
     /// Beginning, committing and rolling back transactions. 30 s by default.
     pub transaction: Duration,
-    /// What may work on much data: bulks, ensure, drop, refresh, close. 5 min by default.
+    /// What may work on much data: bulks, writes of what matches, aggregations, groups, ensure,
+    /// drop, refresh, close. 5 min by default.
     pub long: Duration,
     /// Limits of single operations, which go before the classes above.
     overrides: Vec<(Operation, Option<Duration>)>,

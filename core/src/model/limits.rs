@@ -1,4 +1,5 @@
-//! The limits that hold on every engine alike, so that data can move between engines.
+//! The limits that hold on every engine alike, so that data can move between engines. Only for
+//! bodies one may be narrower: see [`MAX_BODY_BYTES`].
 
 use crate::error::{Error, Result};
 
@@ -15,7 +16,9 @@ pub const MAX_PATH_BYTES: usize = 512;
 pub const MAX_DEPTH: usize = 32;
 /// Most declared fields of a collection.
 pub const MAX_FIELDS: usize = 1_000;
-/// Largest body, in bytes of JSON text.
+/// Largest body, in bytes of JSON text. MariaDB takes none that is longer than its
+/// `max_allowed_packet` less 4 KiB, which
+/// [`Capabilities::max_body_bytes`](crate::store::Capabilities::max_body_bytes) tells.
 pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 /// Longest keyword value that filters compare, in bytes of UTF-8.
 pub const MAX_KEYWORD_BYTES: usize = 1_024;

@@ -131,6 +131,15 @@ mod tests {
         }
     }
 
+    /// The adapter counts them by this.
+    #[test]
+    fn each_statement_makes_one_function() {
+        for made in PREPARE {
+            let one = made.starts_with("CREATE OR REPLACE FUNCTION strongroom_");
+            assert!(one && made.matches("CREATE ").count() == 1, "{made}");
+        }
+    }
+
     #[test]
     fn a_bucket_out_of_range_begins_where_none_does() {
         let written = format!("{INFINITE:e}");

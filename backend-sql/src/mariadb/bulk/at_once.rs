@@ -50,10 +50,19 @@ pub(crate) fn order(model: &Model, items: &[BulkItem]) -> Option<Vec<usize>> {
     outcomes::order(model, items)
 }
 
-/// What the statement needs around it: a transaction where something may have to be taken away.
-pub(crate) fn around(items: &[BulkItem]) -> Around {
+/// What the statement needs around it: a transaction where something may have to be taken away, or
+/// where there will be several statements.
+pub(crate) fn around(statements: &Statements, items: &[BulkItem]) -> Around {
     let creates = |item: &BulkItem| matches!(item.expected(), Expected::Absent | Expected::Any);
-    if items.iter().all(creates) {
+    let length = |item: &BulkItem| match item {
+        BulkItem::Write(Write {
+            action: Action::Put(body),
+            ..
+        }) => body.len() + BESIDE,
+        _ => BESIDE,
+    };
+    let fits = items.iter().map(length).sum::<usize>() <= statements.max_packet;
+    if fits && items.iter().all(creates) {
         Around::Write
     } else {
         Around::Transaction
@@ -307,13 +316,14 @@ pub(super) async fn create(
 }
 
 /// Writes the items at these places, in the order of their keys; within a transaction if
-/// [`around`] says so. Some are left without an outcome; of those nothing is written.
+/// [`around`] says so. Some are left without an outcome; of those nothing is written. Where nothing
+/// could undo the first statement of several, those are the items of all others.
 pub(crate) async fn write(
     connection: &mut MySqlConnection,
     statements: &Statements,
     items: &[BulkItem],
     places: &[usize],
-    _undo: Undo,
+    undo: Undo,
     told: &mut Told,
 ) -> Result<(), Failure> {
     let model = &statements.model;
@@ -323,7 +333,11 @@ pub(crate) async fn write(
     // Either all items are stamped, or none is.
     let is_stamped = sent.first().is_some_and(|s| s.write.sets_stamps(model));
     let stamping = statements.ahead().filter(|_| is_stamped);
-    for part in parts(&sent, statements.max_packet, |item| item.row.body.len()) {
+    let mut parts = parts(&sent, statements.max_packet, |item| item.row.body.len());
+    if undo.sql().is_none() {
+        parts.truncate(1);
+    }
+    for part in parts {
         let rows = part.iter().map(|sent| &sent.row);
         let found = match send(connection, statements, stamping, rows).await {
             // The statement has left nothing behind.

@@ -32,7 +32,7 @@ pub(crate) const MOST: usize = 1_000;
 const NONE: i64 = 0;
 
 /// What the statement needs around it.
-pub(crate) fn around(_items: &[BulkItem]) -> Around {
+pub(crate) fn around(_statements: &Statements, _items: &[BulkItem]) -> Around {
     Around::Write
 }
 
