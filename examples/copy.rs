@@ -4,8 +4,8 @@
 //! ```sh
 //! cargo run --example copy -- sqlite://app.db sqlite://copy.db users orders
 //! cargo run --example copy --features es -- sqlite://app.db elasticsearch://localhost users orders
-//! cargo run --example copy --features postgres -- sqlite://app.db postgres://me:password@localhost/app users
-//! cargo run --example copy --features mariadb -- sqlite://app.db mariadb://me:password@localhost/app users
+//! cargo run --example copy --features postgres -- sqlite://app.db postgres://me@localhost/db users
+//! cargo run --example copy --features mariadb -- sqlite://app.db mariadb://me@localhost/db users
 //! cargo run --example copy      # shows it on a temporary file
 //! ```
 

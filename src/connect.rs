@@ -38,9 +38,10 @@ const SCHEMES: &[(&str, Option<&str>)] = &[
 /// | `elasticsearch+https://…`, `opensearch+https://…` | the same by TLS | `es` |
 /// | `elasticsearch+cloud://user:password@CLOUD_ID` | a deployment of Elastic Cloud, by TLS | `es` |
 ///
-/// A URL of PostgreSQL takes the parameters that its own programs take, `sslmode` among them; the
-/// store's documentation says how it is read. `postgresql:` is the same. A URL of MariaDB takes
-/// `ssl-mode`, `ssl-ca`, `ssl-cert`, `ssl-key` and `socket`. No error tells such a URL.
+/// A URL of PostgreSQL takes `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `host`, `hostaddr`, `port`,
+/// `dbname`, `user`, `password`, `application_name` and `options`; the store's documentation says how
+/// it is read. `postgresql:` is the same. A URL of MariaDB takes `ssl-mode`, `ssl-ca`, `ssl-cert`,
+/// `ssl-key` and `socket`. No error tells such a URL.
 ///
 /// In a path `%20` and its like stand for the byte that they name, so that a path may hold `?`,
 /// `#` and `%`. A URL of SQLite takes these parameters, joined by `&` after a `?`:
@@ -82,7 +83,8 @@ const SCHEMES: &[(&str, Option<&str>)] = &[
 ///
 /// `Config` for a URL that names no store, a scheme whose feature is off, a parameter that is
 /// unknown or has a wrong value, a file that cannot be opened or is no database, or a server that is
-/// not what the scheme says or is too old; `Unauthorized`, `Unavailable`, `Timeout`.
+/// not what the scheme says, is too old or has no TLS that is trusted; `Unauthorized`, `Unavailable`,
+/// `Timeout`; `Contended` if another process makes the database ready for too long.
 ///
 /// # Examples
 ///

@@ -47,14 +47,20 @@ pub(crate) fn of_call(error: Error, operation: Operation, model: Option<&Model>)
     }
 }
 
-/// Asks a server again and again until it answers, for so long at most.
-pub(crate) async fn until_answered<F>(timeout: Duration, ask: impl Fn() -> F) -> Result<Health>
+/// Asks a server again and again until it answers, for so long at most. Each time it is checked that
+/// there is something to wait for.
+pub(crate) async fn until_answered<F>(
+    timeout: Duration,
+    check: impl Fn() -> Result<()>,
+    ask: impl Fn() -> F,
+) -> Result<Health>
 where
     F: Future<Output = Result<ServerInfo>>,
 {
     let mut last = None;
     let asked = async {
         loop {
+            check()?;
             match ask().await {
                 Ok(_) => return Ok(Health::Ready),
                 Err(error) if error.is_retryable() => last = Some(error),
@@ -85,7 +91,7 @@ macro_rules! family {
             async fn load(&self, request: LoadRequest) -> Result<Vec<Option<RawDocument>>> {
                 let statements = self.shared().statements(&request.model);
                 let model = request.model.clone();
-                let around = load::around(&request);
+                let around = load::around(&statements, &request);
                 let work: Work<_> = Box::new(move |c, _| {
                     Box::pin(async move { load::load(c, &statements, &request).await })
                 });
@@ -333,7 +339,8 @@ macro_rules! family {
             }
 
             async fn ready(&self, timeout: Duration) -> Result<Health> {
-                let ready = until_answered(timeout, || self.server_info()).await;
+                let check = || self.shared().links.check_open();
+                let ready = until_answered(timeout, check, || self.server_info()).await;
                 ready.map_err(|e| e.with_operation(Operation::Ready))
             }
 

@@ -36,7 +36,9 @@ impl Login {
         Self::default()
     }
 
-    /// Sets the user.
+    /// Sets the user. Change the password and not the user from one connection to the next where you
+    /// can: to know what became of a call that was cut off, its connection may have to be ended by a
+    /// later one, which takes rights over other users.
     #[must_use]
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());

@@ -79,8 +79,9 @@ macro_rules! common_options {
             /// that was cut off, to find out what became of it. Calls that are joined take two at a
             /// time for each collection and kind of call; a transaction keeps one until its end.
             ///
-            /// Connections stay open until they break. One that the server or a firewall closed tells
-            /// so at its next use; those that were idle meanwhile are opened anew then.
+            /// Connections stay open until they break. One that was idle for half a minute is asked for a
+            /// sign of life before its next use; where one breaks under a call, all that were idle then
+            /// are opened anew.
             #[must_use]
             pub fn connections(mut self, connections: usize) -> Self {
                 self.common.connections = connections.max(1);

@@ -155,8 +155,10 @@ fn names_with_another_meaning_are_refused() {
 async fn a_database_of_another_encoding_is_refused() {
     let name = format!("ascii-{}", WriteId::random());
     let mut admin = admin().await;
-    let made = format!("CREATE DATABASE \"{name}\" ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C' \
-         TEMPLATE template0");
+    let made = format!(
+        "CREATE DATABASE \"{name}\" ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C' \
+         TEMPLATE template0"
+    );
     let made = raw_sql(AssertSqlSafe(made)).execute(&mut admin).await;
     made.unwrap();
     let url = support::url();

@@ -126,8 +126,13 @@ impl Dialect for Postgres {
         format!("jsonb_typeof({member}) IN ({types})")
     }
 
-    fn wildcard(&self, sql: &mut Writer<'_>, text: &str, pattern: &str) {
-        sql.text(text).text(" LIKE ").bind(like(pattern).as_str());
+    fn wildcard(&self, sql: &mut Writer<'_>, value: &str, pattern: &str) {
+        // A pair stands for one character, which `LIKE` does not know.
+        sql.text("CASE WHEN strpos(").text(value);
+        sql.text(", chr(1)) = 0 THEN ").text(value).text(" LIKE ");
+        sql.bind(like(pattern).as_str()).text(" ELSE ").text(value);
+        sql.text(" ~ ").bind(text::of_pairs(pattern).as_str());
+        sql.text(" END");
     }
 
     fn text(

@@ -26,7 +26,7 @@ use super::body;
 use super::error::{ends_transaction, is_of_an_item};
 use super::load;
 use super::row;
-use super::statements::{MOST_KEYS, Sized, Statements};
+use super::statements::{Sized, Statements};
 
 impl Bulks for MySqlConnection {
     const PART: Part = Part {
@@ -67,7 +67,7 @@ impl Bulks for MySqlConnection {
         items: &'i [BulkItem],
     ) -> Result<Slots<'i>, Failure> {
         let mut slots = Slots::new(&statements.model, items);
-        for keys in slots.keys().chunks(MOST_KEYS) {
+        for keys in statements.parts_of_keys(&slots.keys()) {
             let lock = statements.with_keys(&statements.lock_many, keys);
             for found in lock.fetch_all(&mut *self).await? {
                 let (key, next) = row::key(&found, statements.model.is_routed())?;
@@ -107,7 +107,7 @@ impl Bulks for MySqlConnection {
             return Ok(false);
         }
         overwrite(self, statements, &changes.replaced).await?;
-        for keys in changes.deleted.chunks(MOST_KEYS) {
+        for keys in statements.parts_of_keys(&changes.deleted) {
             let delete = statements.with_keys(&statements.delete_many, keys);
             delete.execute(&mut *self).await?;
         }

@@ -11,15 +11,18 @@ use crate::failure::Failure;
 use crate::work::Around;
 
 use super::row;
-use super::statements::{MOST_KEYS, Statements};
+use super::statements::Statements;
 
 /// What loading needs around it: more keys than one statement takes are looked for in one state of
 /// the data.
-pub(crate) fn around(request: &LoadRequest) -> Around {
-    if request.keys.len() > MOST_KEYS {
-        Around::Snapshot
-    } else {
-        Around::Read
+pub(crate) fn around(statements: &Statements, request: &LoadRequest) -> Around {
+    if request.keys.len() < 2 {
+        return Around::Read;
+    }
+    let keys: Vec<_> = request.keys.iter().collect();
+    match statements.parts_of_keys(&keys).len() {
+        0 | 1 => Around::Read,
+        _ => Around::Snapshot,
     }
 }
 
@@ -64,7 +67,7 @@ pub(crate) async fn load_many(
         places.entry(key).or_default().push(place);
     }
     let mut documents = vec![None; keys.len()];
-    for part in keys.chunks(MOST_KEYS) {
+    for part in statements.parts_of_keys(keys) {
         let get = statements.with_keys(&statements.get_many, part);
         for found in get.fetch_all(&mut *connection).await? {
             let (key, next) = row::key(&found, statements.model.is_routed())?;

@@ -10,6 +10,7 @@ use strongroom_core::model::{Key, Kind, Model};
 use strongroom_sql::mariadb::{NOW, StampsAhead, stamped_anew, stamped_over, stamps_of};
 use strongroom_sql::{Dialect, MariaDb};
 
+use super::body::BESIDE;
 use super::row::{self, Query};
 
 /// Holds where a document can be written once more.
@@ -18,7 +19,7 @@ const HAS_NEXT: &str = "(d.version & 4294967295) < 4294967295";
 /// Most documents that one statement writes, a power of two: 5 or 6 values each, of 65,535.
 pub(crate) const MOST: usize = 1_024;
 /// Most keys of one statement, a power of two: 1 or 2 values each.
-pub(crate) const MOST_KEYS: usize = 16_384;
+const MOST_KEYS: usize = 16_384;
 
 /// A statement for each power of two.
 #[derive(Debug)]
@@ -325,7 +326,27 @@ impl Statements {
         Self::bind_key(row::statement(sql), key)
     }
 
-    /// A statement about many keys, [`MOST_KEYS`] at most.
+    /// Cuts a list of keys into parts that [`with_keys`](Self::with_keys) takes.
+    pub(crate) fn parts_of_keys<'k>(&self, keys: &'k [&'k Key]) -> Vec<&'k [&'k Key]> {
+        let most = self.max_packet.saturating_sub(BESIDE);
+        let mut parts = Vec::new();
+        let (mut begin, mut longest) = (0, 0);
+        for (at, key) in keys.iter().enumerate() {
+            let routing = key.routing().map_or(0, |routing| routing.as_str().len());
+            // Room for what the protocol adds to each value.
+            let length = key.id().as_str().len() + routing + 16;
+            longest = length.max(longest);
+            let number = at - begin + 1;
+            if at > begin && (number > MOST_KEYS || Sized::size(number) * longest > most) {
+                parts.extend(keys.get(begin..at));
+                (begin, longest) = (at, length);
+            }
+        }
+        parts.extend(keys.get(begin..).filter(|rest| !rest.is_empty()));
+        parts
+    }
+
+    /// A statement about many keys, [`MOST_KEYS`] at most, which are no longer than a message.
     pub(crate) fn with_keys<'q>(&self, sql: &Sized, keys: &[&Key]) -> Query<'q> {
         let mut query = row::statement(&sql.text(keys.len()));
         for key in keys {

@@ -54,8 +54,10 @@ impl MariaDbStore {
     ///
     /// `Unavailable` if the server does not answer; `Unauthorized` if it refuses the user or the
     /// user may not make tables, functions or triggers; `Contended` if another change of the schema,
-    /// or a writer's lock, is waited for too long; `Config` for a database that is not there or has
-    /// the format of another version.
+    /// or a writer's lock, is waited for too long; `Config` for a server that is none of the versions
+    /// that the store knows, has no TLS where that is asked for, or a certificate that is not trusted,
+    /// and for a database that is not there or has the format of a later version; and what the
+    /// function of [`log_in`](MariaDbOptions::log_in) fails with.
     pub async fn connect(options: MariaDbOptions) -> Result<Self> {
         let connected = async {
             let shared = shared::connect(options).await?;

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::work::Around;
 
 /// What loading needs around it: one statement loads any number of documents.
-pub(crate) fn around(_request: &LoadRequest) -> Around {
+pub(crate) fn around(_statements: &Statements, _request: &LoadRequest) -> Around {
     Around::Read
 }
 

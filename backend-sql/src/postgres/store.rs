@@ -37,17 +37,24 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects to a server and makes the database ready for the store: two tables and five
+    /// Connects to a server and makes the database ready for the store: two tables and some
     /// functions whose names begin with `strongroom_`, in the current schema or the one that the
     /// options name.
+    ///
+    /// A database of a former version is brought up to date, in one transaction: writers of
+    /// collections that get indexes wait for its end. It takes the user who owns the tables.
     ///
     /// A dropped future leaves the database as it was, or ready for the store.
     ///
     /// # Errors
     ///
     /// `Unavailable` if the server does not answer; `Unauthorized` if it refuses the user or the
-    /// user may not make tables; `Config` for a database that is not there or has the format of
-    /// another version.
+    /// user may not make tables; `Contended` if another change of the schema, or a writer's lock, is
+    /// waited for too long; `Timeout` if the server ends what takes too long by its own limits;
+    /// `Config` for a server that is older than PostgreSQL 17, has no TLS where that is asked for, or
+    /// a certificate that is not trusted, and for a database that is not there, is not in UTF-8 or has
+    /// the format of a later version; and what the function of
+    /// [`log_in`](PostgresOptions::log_in) fails with.
     pub async fn connect(options: PostgresOptions) -> Result<Self> {
         let connected = async {
             let shared = shared::open(options)?;

@@ -232,4 +232,8 @@ async fn a_server_is_waited_for_until_it_is_ready() {
     server.start().await;
     waiting.await.unwrap().unwrap();
     store.close().await.unwrap();
+    let began = Instant::now();
+    let closed = store.ready(PATIENCE).await.unwrap_err();
+    assert_eq!(closed.kind(), ErrorKind::Unavailable, "{closed:?}");
+    assert!(began.elapsed() < PATIENCE);
 }

@@ -463,3 +463,41 @@ async fn defaults_of_the_server_change_nothing() {
     other.close().await.unwrap();
     store.close().await.unwrap();
 }
+
+/// A message holds fewer long keys than a load may ask for.
+#[tokio::test]
+async fn lists_of_long_keys_are_as_short_as_the_server_wants() {
+    let mut server = OwnServer::new().await;
+    let mut settings = support::without_tls();
+    settings.push("max-allowed-packet=1M".to_owned());
+    server.set(&settings);
+    server.start().await;
+    let options = MariaDbOptions::from_url(&server.url("127.0.0.1")).unwrap();
+    let store = MariaDbStore::connect(options).await.unwrap();
+    let model = Model::builder("docs").build().unwrap();
+    let ensured = store.ensure(EnsureRequest::new(model.clone())).await;
+    assert!(ensured.unwrap().created);
+    let most = store.capabilities().max_load_keys;
+    let keys: Vec<Key> = (0..most).map(|n| key(&format!("{n:0>512}"))).collect();
+    let there = [0, most / 2, most - 1];
+    let body = || Body::parse("{}").unwrap();
+    let puts = there.map(|n| Write::put(keys[n].clone(), body(), Expected::Absent).into());
+    let bulk = store
+        .bulk(BulkRequest::new(model.clone(), puts.to_vec()))
+        .await;
+    assert!(bulk.unwrap().is_ok());
+    let loaded = store
+        .load(LoadRequest::new(model.clone(), keys.clone()))
+        .await;
+    let loaded = loaded.unwrap();
+    for (n, found) in loaded.iter().enumerate() {
+        assert_eq!(found.is_some(), there.contains(&n), "{n}");
+    }
+    let deletes = keys
+        .iter()
+        .map(|key| Write::delete(key.clone(), Expected::Any).into());
+    let reply = store.bulk(BulkRequest::new(model, deletes.collect())).await;
+    let deleted = reply.unwrap().outcomes.iter().filter(|o| o.is_ok()).count();
+    assert!(deleted == 3 || deleted == most, "{deleted}");
+    store.close().await.unwrap();
+}

@@ -62,9 +62,11 @@ pub(crate) async fn wildcards(cx: &Context) -> Outcome {
         ("m", json!({"k": "ABC"})),
         ("n", json!({"k": "a_c^-]", "tags": ["ä", "aa"]})),
         ("o", json!({"k": "a\nc"})),
+        ("p", json!({"k": "x\u{0}y"})),
+        ("q", json!({"k": "x\u{1}y", "tags": ["\u{0}"]})),
     ])?;
     let both = both(cx.docs().await?, &documents).await?;
-    let rows: [(&str, &str, &[&str]); 24] = [
+    let rows: [(&str, &str, &[&str]); 30] = [
         ("k", "abc", &["a"]),
         ("k", "a?c", &["a", "b", "c", "e", "f", "g", "h", "o"]),
         ("k", "a*c", &["a", "b", "c", "d", "e", "f", "g", "h", "o"]),
@@ -86,14 +88,20 @@ pub(crate) async fn wildcards(cx: &Context) -> Outcome {
             "k",
             "**",
             &[
-                "a", "b", "c", "d", "e", "f", "g", "h", "i", "l", "m", "n", "o",
+                "a", "b", "c", "d", "e", "f", "g", "h", "i", "l", "m", "n", "o", "p", "q",
             ],
         ),
         ("k", "*b*", &["a"]),
         ("k", "?🦀?", &["c"]),
         ("tags", "a*", &["a", "c", "n"]),
-        ("tags", "?", &["a", "l", "n"]),
-        ("tags", "*", &["a", "c", "i", "l", "n"]),
+        ("k", "x?y", &["p", "q"]),
+        ("k", "x??y", &[]),
+        ("k", "x*y", &["p", "q"]),
+        ("k", "x\u{0}*", &["p"]),
+        ("k", "x*\u{2}y", &[]),
+        ("k", "*\u{1}y", &["q"]),
+        ("tags", "?", &["a", "l", "n", "q"]),
+        ("tags", "*", &["a", "c", "i", "l", "n", "q"]),
         ("o.k", "?a?", &["f"]),
     ];
     for (field, pattern, expected) in rows {

@@ -126,10 +126,10 @@ impl<T: Document> Collection<T> {
     /// `SchemaMismatch`, naming the field, if the model contradicts what is stored, or if somebody
     /// else made a table of that name; `Unsupported`, naming the feature, if the engine cannot keep
     /// what the model declares, or change the schema within a transaction; `UniqueViolation` if a
-    /// field is to become unique whose stored values are not; `Unauthorized` if the user may not make
-    /// what the collection needs, such as tables, indexes or triggers; `Contended` if a lock, or
-    /// another change of the schema, was waited for too long; `Unavailable`; `Indeterminate` if it is
-    /// not known whether it took place: then ensure it again.
+    /// field is to become unique whose stored values are not; `Unauthorized` if the user may not
+    /// make what the collection needs, such as tables, indexes or triggers; `Contended` if a lock,
+    /// or another change of the schema, was waited for too long; `Unavailable`; `Indeterminate` if
+    /// it is not known whether it took place: then ensure it again.
     pub async fn ensure(&self) -> Result<EnsureReport> {
         let model = self.model()?;
         let request = EnsureRequest::new(model.clone());

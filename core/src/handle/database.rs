@@ -87,8 +87,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// `Timeout` if it does not answer in time; `Unauthorized` or `Config`, for which waiting is of no
-    /// use.
+    /// `Timeout` if it does not answer in time; `Unauthorized` or `Config`, for which waiting is of
+    /// no use.
     pub async fn ready(&self, timeout: Duration) -> Result<Health> {
         let answer = self.store().ready(timeout).await;
         answer.map_err(|error| error.with_operation(Operation::Ready))

@@ -49,7 +49,8 @@ impl<T: Document> Find<T> {
     /// memory here, of [`batch`](Self::batch) documents.
     ///
     /// Where the store has scans, all documents are of one state, that of the first poll; say by
-    /// [`streaming`](Self::streaming) if it is to be otherwise. Nothing is sent before the stream
+    /// [`streaming`](Self::streaming) if it is to be otherwise. Within a transaction on PostgreSQL and
+    /// MariaDB that takes the isolation `Snapshot`. Nothing is sent before the stream
     /// is polled. After an error the stream ends. Dropping it closes the scan without waiting.
     ///
     /// The stream fails with `Invalid` for a batch out of range or a highlight, with `Contended` if too many

@@ -31,8 +31,8 @@ impl TransactionOptions {
         self
     }
 
-    /// Waits at most this long for the right to begin, where writers wait for each other, and on SQL
-    /// servers for a free connection.
+    /// Waits at most this long for the right to begin, where writers wait for each other, and on
+    /// SQL servers for a free connection.
     #[must_use]
     pub fn with_wait(mut self, wait: std::time::Duration) -> Self {
         self.begin = self.begin.wait(wait);

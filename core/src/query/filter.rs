@@ -103,11 +103,11 @@ pub enum Filter {
 /// A condition in one engine's own language, for what filters cannot say.
 ///
 /// Stores of SQL take a condition as it stands in `WHERE`, with a `?` for each value; the document
-/// is the row `d` with the columns `id`, `version` and `body`, and in routed collections
-/// `routing`. On PostgreSQL `body` is `jsonb`; on SQLite and MariaDB it is JSON text, and on MariaDB
-/// `id` and `routing` are binary. A `?` outside of quotes is always a value, so an operator that has
-/// one is written as its function: `jsonb_exists(d.body, 'k')` for `d.body ? 'k'`. The text becomes
-/// part of the question as it is: never make it of a user's input.
+/// is the row `d` with the columns `id`, `version` and `body`, and in routed collections `routing`.
+/// On PostgreSQL `body` is `jsonb`; on SQLite and MariaDB it is JSON text, and on MariaDB `id` and
+/// `routing` are binary. A `?` outside of quotes is always a value, so an operator that has one is
+/// written as its function: `jsonb_exists(d.body, 'k')` for `d.body ? 'k'`. The text becomes part
+/// of the question as it is: never make it of a user's input.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Native {
     /// The engine whose language it is, as its capabilities name it: `sqlite`, `postgresql`,

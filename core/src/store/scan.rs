@@ -45,8 +45,10 @@ impl ScanRequest {
 ///
 /// All its pieces MUST show one state of the data, that of the moment when it was opened, whatever
 /// is written meanwhile: where searches lag, the state that searches saw then, which need not be of
-/// the same moment on every shard; on a transaction it may see what the transaction itself writes while it
-/// goes on. It MUST hold no more than a few pieces in memory, unless the data are in memory
+/// the same moment on every shard. On a transaction it may see what the transaction itself writes
+/// while it goes on, and below [`Isolation::Snapshot`](super::Isolation::Snapshot) each piece may see
+/// what others have committed by then, so that a document whose order changes meanwhile can come
+/// twice or not at all. It MUST hold no more than a few pieces in memory, unless the data are in memory
 /// anyway, and MUST NOT keep other calls of the store from working. Dropping it, or a call's
 /// future, closes it without waiting.
 #[async_trait]

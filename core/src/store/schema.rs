@@ -114,10 +114,10 @@ pub trait Schema: Debug + Send + Sync {
     /// `SchemaMismatch`, naming the field, if the model contradicts what is stored, or if somebody
     /// else made a table of that name; `Unsupported`, naming the feature, if the engine cannot keep
     /// what the model declares, or change the schema within a transaction; `UniqueViolation` if a
-    /// field is to become unique whose stored values are not; `Unauthorized` if the user may not make
-    /// what the collection needs, such as tables, indexes or triggers; `Contended` if a lock, or
-    /// another change of the schema, was waited for too long; `Unavailable`; `Indeterminate` if it is
-    /// not known whether it took place: it can be made again.
+    /// field is to become unique whose stored values are not; `Unauthorized` if the user may not
+    /// make what the collection needs, such as tables, indexes or triggers; `Contended` if a lock,
+    /// or another change of the schema, was waited for too long; `Unavailable`; `Indeterminate` if
+    /// it is not known whether it took place: it can be made again.
     async fn ensure(&self, request: EnsureRequest) -> Result<EnsureReport>;
 
     /// Describes a collection, or `None` if it is not there.
@@ -145,8 +145,8 @@ pub trait Schema: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// `Timeout` if it does not answer in time; `Unauthorized` or `Config`, for which waiting is of no
-    /// use.
+    /// `Timeout` if it does not answer in time; `Unauthorized` or `Config`, for which waiting is of
+    /// no use.
     async fn ready(&self, timeout: Duration) -> Result<Health>;
 
     /// Asks what answers at the other end.

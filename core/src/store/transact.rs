@@ -28,8 +28,8 @@ pub enum Isolation {
 pub struct BeginOptions {
     /// How strictly it is kept apart from others.
     pub isolation: Isolation,
-    /// How long to wait for the right to begin, where writers wait for each other, and on SQL servers
-    /// for a free connection; the store's own setting without one.
+    /// How long to wait for the right to begin, where writers wait for each other, and on SQL
+    /// servers for a free connection; the store's own setting without one.
     pub wait: Option<Duration>,
 }
 

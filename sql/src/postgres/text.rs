@@ -147,9 +147,46 @@ pub fn load_text(stored: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// A wildcard pattern as a regular expression, in which a pair stands for the one character that it is.
+/// What the pattern has of such characters is to be stored, too.
+pub(super) fn of_pairs(pattern: &str) -> String {
+    const ONE: &str = r"(?:\u0001.|[^\u0001])";
+    let mut form = String::from("^");
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        let literal = match c {
+            '*' => {
+                form.push_str(ONE);
+                form.push('*');
+                continue;
+            }
+            '?' => {
+                form.push_str(ONE);
+                continue;
+            }
+            '\\' => chars.next().unwrap_or('\\'),
+            other => other,
+        };
+        if literal.is_ascii_punctuation() {
+            form.push('\\');
+        }
+        form.push(literal);
+    }
+    form.push('$');
+    form
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_take_pairs_for_characters() {
+        assert_eq!(
+            of_pairs(r"a?.\**"),
+            r"^a(?:\u0001.|[^\u0001])\.\*(?:\u0001.|[^\u0001])*$"
+        );
+    }
 
     #[test]
     fn the_order_of_texts_stays() {
