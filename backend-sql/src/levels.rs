@@ -163,7 +163,14 @@ impl Levels {
 
     /// Ends a level and those above it, whose writes stay.
     pub(crate) fn release(&self, level: LevelId) {
-        self.state().open.truncate(level.depth);
+        let mut state = self.state();
+        if state
+            .open
+            .get(level.depth)
+            .is_some_and(|l| l.id == level.id)
+        {
+            state.open.truncate(level.depth);
+        }
     }
 
     /// The level at this depth.

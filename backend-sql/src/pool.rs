@@ -424,9 +424,10 @@ impl<S: Server> Lease<S> {
         outcome
     }
 
-    /// Ends the connection's process and hands over the server to ask what became of what was sent:
-    /// `None` if it cannot be ended. A server that went away has time to come back.
+    /// Ends the process of a connection that broke, and hands over the server to ask what became of
+    /// what was sent: `None` if it cannot be ended. A server that went away has time to come back.
     pub(crate) async fn end(mut self) -> Option<Arc<S>> {
+        self.links.losses.fetch_add(1, Ordering::Relaxed);
         let link = Object::take(self.object.take()?);
         let ended = self.links.end(link, self.writes)?;
         ended.await.ok()?.then(|| self.links.server.clone())

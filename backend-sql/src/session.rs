@@ -317,7 +317,7 @@ impl<E: Engine> Session<E> {
 
     /// Commits a level: a savepoint into the level below it, the transaction for good.
     pub(crate) async fn commit(self: &Arc<Self>, level: LevelId) -> Result<()> {
-        let held = match self.connection(level).await {
+        let mut held = match self.connection(level).await {
             Ok(held) => held,
             Err(error) => {
                 // A commit that is refused because the scope is doomed rolls it back.
@@ -327,7 +327,6 @@ impl<E: Engine> Session<E> {
                 return Err(error);
             }
         };
-        let mut held = held;
         if level.depth > 0 {
             let flight = self.levels.in_flight(level);
             let release = format!("RELEASE SAVEPOINT {}", savepoint(level.depth));

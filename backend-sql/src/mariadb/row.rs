@@ -38,7 +38,7 @@ pub(crate) async fn first(
 }
 
 /// A statement with its values bound.
-pub(crate) fn query(statement: &Statement) -> Query<'_> {
+pub(crate) fn query(statement: &Statement) -> Result<Query<'_>, Failure> {
     let mut query = self::statement(&statement.sql.as_str().into());
     for param in &statement.params {
         query = match param {
@@ -48,10 +48,10 @@ pub(crate) fn query(statement: &Statement) -> Query<'_> {
             Param::Number(number) => query.bind(number_key(number)),
             Param::Text(text) => query.bind(text.as_ref().to_owned()),
             Param::WriteId(id) => query.bind(id.as_bytes().to_vec()),
-            other => query.bind(format!("{other:?}")),
+            _ => return Err(Error::internal("a value that this server does not take").into()),
         };
     }
-    query
+    Ok(query)
 }
 
 /// The bytes of a value as they came; `None` for `NULL`.
@@ -275,11 +275,11 @@ impl Ask for MySqlConnection {
 
     async fn ask(&mut self, statement: &Statement) -> Result<Vec<MySqlRow>, Failure> {
         make_room(self).await?;
-        Ok(query(statement).fetch_all(self).await?)
+        Ok(query(statement)?.fetch_all(self).await?)
     }
 
     async fn plan(&mut self, statement: &Statement) -> Result<Vec<String>, Failure> {
-        let query = query(statement).persistent(false);
+        let query = query(statement)?.persistent(false);
         query.fetch_all(self).await?.iter().map(line).collect()
     }
 

@@ -100,7 +100,7 @@ impl Writes for MySqlConnection {
     ) -> Result<Vec<Option<Scalar>>, Failure> {
         let text = body::stored(body, statements.max_packet)?;
         let asked = strongroom_sql::mariadb::evaluate(&statements.model, calls, &text)?;
-        let found = row::query(&asked).fetch_one(self).await?;
+        let found = row::query(&asked)?.fetch_one(self).await?;
         let made = (0..calls.len()).map(|at| row::scalar(&found, at, Of::Function));
         made.collect()
     }

@@ -21,7 +21,7 @@ use crate::failure::Failure;
 pub(crate) type Query<'q> = sqlx_core::query::Query<'q, Postgres, PgArguments>;
 
 /// A statement with its values bound.
-pub(crate) fn query(statement: &Statement) -> Query<'_> {
+pub(crate) fn query(statement: &Statement) -> Result<Query<'_>, Failure> {
     let text: Arc<str> = statement.sql.as_str().into();
     // What the compiler writes holds no value.
     let mut query = sqlx_core::query::query(sqlx_core::sql_str::AssertSqlSafe(text));
@@ -34,10 +34,10 @@ pub(crate) fn query(statement: &Statement) -> Query<'_> {
             Param::Float(x) => query.bind(x.to_string()),
             Param::Text(t) => query.bind(store_text(t).into_owned()),
             Param::WriteId(id) => query.bind(id.as_bytes().to_vec()),
-            other => query.bind(format!("{other:?}")),
+            _ => return Err(Error::internal("a value that this server does not take").into()),
         };
     }
-    query
+    Ok(query)
 }
 
 fn bytes(row: &PgRow, column: usize) -> Result<Option<&[u8]>, Failure> {
@@ -215,11 +215,11 @@ impl Ask for Connection {
     }
 
     async fn ask(&mut self, statement: &Statement) -> Result<Vec<PgRow>, Failure> {
-        Ok(query(statement).fetch_all(self).await?)
+        Ok(query(statement)?.fetch_all(self).await?)
     }
 
     async fn plan(&mut self, statement: &Statement) -> Result<Vec<String>, Failure> {
-        let query = query(statement).persistent(false);
+        let query = query(statement)?.persistent(false);
         let lines = query.fetch_all(self).await?;
         let lines = lines.iter().map(|line| line.try_get(0));
         Ok(lines.collect::<Result<_, _>>()?)

@@ -200,7 +200,7 @@ impl Scanned for Connector {
         pieces: &Pieces,
     ) -> Result<(), Failure> {
         let statement = strongroom_sql::scan(Connection::dialect(), &request)?;
-        let rows = row::query(&statement).fetch(connection);
+        let rows = row::query(&statement)?.fetch(connection);
         pieces.of_rows::<Connection>(rows, &request).await
     }
 

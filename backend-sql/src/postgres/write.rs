@@ -96,7 +96,7 @@ impl Writes for Connection {
     ) -> Result<Vec<Option<Scalar>>, Failure> {
         let text = body::stored(body)?;
         let asked = strongroom_sql::postgres::evaluate(&statements.model, calls, &text)?;
-        let found = row::query(&asked).fetch_one(self).await?;
+        let found = row::query(&asked)?.fetch_one(self).await?;
         let made = (0..calls.len()).map(|at| row::scalar(&found, at));
         made.collect()
     }
