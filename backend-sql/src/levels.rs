@@ -19,7 +19,7 @@ struct State {
     made: u64,
     /// The lowest level whose writes are to be undone before anything else.
     undo: Option<usize>,
-    /// Whether a call was dropped while it was under way.
+    /// Whether a call was dropped while it had the connection.
     cut: bool,
 }
 
@@ -131,7 +131,7 @@ impl Levels {
             .for_each(|level| level.doomed = true);
     }
 
-    /// Whether a call was dropped while it was under way.
+    /// Whether a call was dropped while it had the connection.
     pub(crate) fn is_cut(&self) -> bool {
         self.state().cut
     }
@@ -200,6 +200,7 @@ impl Levels {
         InFlight {
             levels: self,
             level: Some(level),
+            speaks: false,
         }
     }
 }
@@ -209,9 +210,16 @@ impl Levels {
 pub(crate) struct InFlight<'l> {
     levels: &'l Levels,
     level: Option<LevelId>,
+    /// Whether it has the connection.
+    speaks: bool,
 }
 
 impl InFlight<'_> {
+    /// The call has the connection from now on.
+    pub(crate) fn speaks(&mut self) {
+        self.speaks = true;
+    }
+
     /// The call has come to its end.
     pub(crate) fn landed(mut self) {
         self.level = None;
@@ -229,7 +237,7 @@ impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         if let Some(level) = self.level {
             self.levels.doom(level);
-            self.levels.state().cut = true;
+            self.levels.state().cut |= self.speaks;
         }
     }
 }

@@ -51,13 +51,17 @@ pub(crate) fn asks_for_tls_mode(url: &str, known: &[&str]) -> Result<bool> {
     let names = parameters.map(|parameter| parameter.split('=').next().unwrap_or_default());
     let names: Vec<&str> = names.collect();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.[]".contains(c);
-    if !names.iter().all(|name| name.chars().all(is_plain)) {
+    if query.contains('@') || !names.iter().all(|name| name.chars().all(is_plain)) {
         return refused(
-            "the URL has parameters that are none; in user and password ? is %3F".to_owned(),
+            "the URL has parameters that are none; in user and password ? is %3F, in parameters @ is %40"
+                .to_owned(),
         );
     }
-    let base = |name: &str| name.split('[').next().unwrap_or_default().to_owned();
-    if let Some(name) = names.iter().find(|name| !known.contains(&&*base(name))) {
+    let is_known = |name: &str| {
+        let base = name.split('[').next().unwrap_or_default();
+        known.contains(&base) && (base == name || base == "options")
+    };
+    if let Some(name) = names.iter().find(|name| !is_known(name)) {
         return refused(format!(
             "parameter {name:?} of the URL is unknown; known are {}",
             known.join(", ")
@@ -209,6 +213,8 @@ mod tests {
             // The password goes on, but nobody would know.
             ("postgres://ada:12?secret&34@db/app", "%3F"),
             ("mariadb://ada:12?secret@db/app", "%3F"),
+            ("postgres://ada:12?secret=abc@db/app", "%3F"),
+            ("postgres://ada@db/app?sslmode[a]=secret", "sslmode[a]"),
             ("mariadb://ada:12#secret@db/app", "%23"),
         ] {
             let refused = read(url).unwrap_err();

@@ -3,7 +3,7 @@
 //! A [`Lease`] is a connection in use. It goes back to the pool when its holder says that it is
 //! idle. One that is dropped without that word, because a call's future was dropped or the
 //! connection broke, is thrown away, and its process at the server is ended: what it was doing has
-//! taken place by then or never will. Later calls wait for that where it may have written, so a write
+//! taken place by then or never will. Later leases wait for that where it may take effect, so a write
 //! that was abandoned takes no effect after one that was called later, nor after a read that told
 //! that it had not.
 //!
@@ -59,11 +59,13 @@ pub(crate) trait Server: fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Closes a connection and ends its process, by a word on another one, and waits [`END_WAIT`] at
-    /// most until what that did has taken place or never will.
+    /// Closes a connection, and hands over its process if it may go on.
+    fn abandon(connection: Self::Connection, process: Self::Process) -> Option<Self::Process>;
+
+    /// Ends a process by a word on another connection, and waits [`END_WAIT`] at most until what it did
+    /// has taken place or never will.
     fn end(
         &self,
-        connection: Self::Connection,
         process: Self::Process,
         other: Self::Connection,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
@@ -116,7 +118,10 @@ impl<S: Server> managed::Manager for Manager<S> {
         let asked = tokio::time::timeout(END_WAIT, S::ping(&mut link.connection));
         match Box::pin(asked).await {
             Ok(Ok(())) => Ok(()),
-            _ => Err(RecycleError::message("it broke while it was idle")),
+            _ => {
+                self.losses.fetch_add(1, Ordering::Relaxed);
+                Err(RecycleError::message("it broke while it was idle"))
+            }
         }
     }
 }
@@ -137,12 +142,14 @@ pub(crate) struct Links<S: Server> {
     moved: Notify,
 }
 
-/// The processes being ended that may have written, numbered in the order in which they were
+/// The processes being ended whose writes may yet take effect, numbered in the order in which they were
 /// abandoned.
 #[derive(Debug, Default)]
 struct Abandoned {
     /// How many there are.
     count: AtomicUsize,
+    /// Whether there is no way to the server to end them.
+    is_away: AtomicBool,
     numbers: Mutex<(u64, BTreeSet<u64>)>,
 }
 
@@ -203,8 +210,9 @@ impl<S: Server> Links<S> {
         }))
     }
 
-    /// Opens a connection that is none of the pool's.
+    /// Opens a connection that is none of the pool's, after what was abandoned before has ended.
     pub(crate) async fn open(&self) -> Result<S::Connection, Failure> {
+        self.until_settled(self.wait).await?;
         self.server.open().await
     }
 
@@ -220,19 +228,32 @@ impl<S: Server> Links<S> {
         self.lease_within(self.wait).await
     }
 
-    /// Takes a connection, and waits so long at most for a free one. What was to be written and was
-    /// abandoned before has ended then: nothing that is written is undone by it, and nothing that is
-    /// read is different once it has taken place.
-    pub(crate) async fn lease_within(self: &Arc<Self>, wait: Duration) -> Result<Lease<S>> {
-        if let Some(next) = self.abandoned.next() {
-            let ended = self.until(|| !self.abandoned.has_before(next));
-            if tokio::time::timeout(self.wait, ended).await.is_err() {
-                return Err(Error::new(
-                    ErrorKind::Contended,
-                    "an abandoned write did not end at the server",
-                ));
-            }
+    /// Waits so long at most until what was to be written and was abandoned before has ended: nothing
+    /// that is written later is undone by it then, and nothing that is read is different once it has
+    /// taken place.
+    async fn until_settled(&self, wait: Duration) -> Result<()> {
+        let Some(next) = self.abandoned.next() else {
+            return Ok(());
+        };
+        let is_away = || self.abandoned.is_away.load(Ordering::SeqCst);
+        let settled = self.until(|| !self.abandoned.has_before(next) || is_away());
+        let waited = tokio::time::timeout(wait, settled).await;
+        if !self.abandoned.has_before(next) {
+            return Ok(());
         }
+        Err(match waited {
+            Ok(()) => Error::new(ErrorKind::Unavailable, "the server does not answer"),
+            Err(_) => Error::new(
+                ErrorKind::Contended,
+                "an abandoned write did not end at the server",
+            ),
+        })
+    }
+
+    /// Takes a connection, and waits so long at most for a free one, after what was abandoned before
+    /// has ended.
+    pub(crate) async fn lease_within(self: &Arc<Self>, wait: Duration) -> Result<Lease<S>> {
+        self.until_settled(wait).await?;
         self.check_open()?;
         // Counted before the pool is asked, so that closing waits for it.
         let mut lease = Lease {
@@ -301,49 +322,62 @@ impl<S: Server> Links<S> {
         self.pool.close();
     }
 
-    /// Ends the process of a connection that nobody knows the state of, and that may have been
-    /// writing. A task does so, whether or not it is waited for: `false` if it could not.
+    /// Ends the process of a connection that nobody knows the state of, and whose writes may yet take
+    /// effect. A task does so, whether or not it is waited for: `false` if it could not.
     fn end(self: &Arc<Self>, link: Link<S>, writes: bool) -> Option<JoinHandle<bool>> {
         let runtime = tokio::runtime::Handle::try_current().ok()?;
         self.ending.fetch_add(1, Ordering::SeqCst);
+        self.abandoned.is_away.store(false, Ordering::SeqCst);
         let ending = Ending {
             links: self.clone(),
             number: writes.then(|| self.abandoned.add()),
         };
+        let process = S::abandon(link.connection, link.process);
         Some(runtime.spawn(async move {
-            let server = &ending.links.server;
+            let links = &ending.links;
             let ended = async {
-                let other = until_there(&**server).await?;
-                server.end(link.connection, link.process, other).await
+                match process {
+                    Some(process) => {
+                        let other = links.until_there().await?;
+                        links.server.end(process, other).await
+                    }
+                    None => Ok(()),
+                }
             };
             // What cannot be ended because the server does not answer is lost to the server, too.
-            let limit = ending.links.wait.max(2 * END_WAIT);
+            let limit = links.wait.max(2 * END_WAIT);
             let ended = tokio::time::timeout(limit, ended).await;
             matches!(ended, Ok(Ok(())))
         }))
     }
-}
 
-/// Opens a connection as soon as a server takes some again. Why it does not is told where waiting is
-/// of no use.
-async fn until_there<S: Server>(server: &S) -> Result<S::Connection, Failure> {
-    loop {
-        match server.open().await {
-            Ok(connection) => return Ok(connection),
-            Err(failure) => {
-                let error = failure.told(Phase::Read, None);
-                if !error.is_retryable() {
-                    return Err(error.into());
+    /// Opens a connection as soon as the server takes some again. Why it does not is told where waiting
+    /// is of no use.
+    async fn until_there(&self) -> Result<S::Connection, Failure> {
+        loop {
+            let failure = match self.server.open().await {
+                Ok(connection) => {
+                    self.abandoned.is_away.store(false, Ordering::SeqCst);
+                    return Ok(connection);
                 }
+                Err(failure) => failure,
+            };
+            if let Failure::Engine(Driver::Io(_)) = failure {
+                self.abandoned.is_away.store(true, Ordering::SeqCst);
+                self.moved.notify_waiters();
             }
+            let error = failure.told(Phase::Read, None);
+            if !error.is_retryable() {
+                return Err(error.into());
+            }
+            tokio::time::sleep(ASK_EVERY).await;
         }
-        tokio::time::sleep(ASK_EVERY).await;
     }
 }
 
 struct Ending<S: Server> {
     links: Arc<Links<S>>,
-    /// That among those that may have written.
+    /// That among those whose writes may yet take effect.
     number: Option<u64>,
 }
 
@@ -365,7 +399,7 @@ pub(crate) struct Lease<S: Server> {
     idle: bool,
     /// Whether it had better not be used again.
     spoilt: bool,
-    /// Whether something may have been written since it was idle.
+    /// Whether what was sent since it was idle may take effect.
     writes: bool,
     counted: bool,
 }
@@ -379,7 +413,7 @@ impl<S: Server> Lease<S> {
         }
     }
 
-    /// Notes that what comes next may write.
+    /// Notes that what comes next may take effect: a write by itself, or a commit.
     pub(crate) fn will_write(&mut self) {
         self.writes = true;
     }

@@ -177,9 +177,14 @@ impl<E: Engine> Session<E> {
     }
 
     /// Takes the connection for a call, with what ended before undone.
-    async fn connection(&self, level: LevelId) -> Result<tokio::sync::MutexGuard<'_, Held<E>>> {
+    async fn connection(
+        &self,
+        level: LevelId,
+        flight: &mut InFlight<'_>,
+    ) -> Result<tokio::sync::MutexGuard<'_, Held<E>>> {
         self.enter(level)?;
         let mut held = self.held.lock().await;
+        flight.speaks();
         // It may have ended while the call before was under way.
         self.enter(level)?;
         if !E::SURVIVES_CUTS && self.levels.is_cut() {
@@ -211,8 +216,8 @@ impl<E: Engine> Session<E> {
         level: LevelId,
     ) -> Result<(tokio::sync::MutexGuard<'_, Held<E>>, InFlight<'_>)> {
         self.enter(level)?;
-        let flight = self.levels.in_flight(level);
-        match self.connection(level).await {
+        let mut flight = self.levels.in_flight(level);
+        match self.connection(level, &mut flight).await {
             Ok(held) => Ok((held, flight)),
             Err(error) => {
                 flight.landed();
@@ -260,9 +265,6 @@ impl<E: Engine> Session<E> {
         let Some(lease) = &mut held.lease else {
             return Err(cancelled("the transaction is over"));
         };
-        if around.writes() {
-            lease.will_write();
-        }
         let undo = if within { Undo::Call } else { Undo::Nothing };
         let outcome = work(lease.connection()?, undo).await;
         let is_spoilt = lease.heed(&outcome, model);
@@ -317,8 +319,8 @@ impl<E: Engine> Session<E> {
 
     /// Commits a level: a savepoint into the level below it, the transaction for good.
     pub(crate) async fn commit(self: &Arc<Self>, level: LevelId) -> Result<()> {
-        let mut held = match self.connection(level).await {
-            Ok(held) => held,
+        let (mut held, flight) = match self.take_off(level).await {
+            Ok(taken) => taken,
             Err(error) => {
                 // A commit that is refused because the scope is doomed rolls it back.
                 if error.kind() == ErrorKind::Cancelled {
@@ -328,7 +330,6 @@ impl<E: Engine> Session<E> {
             }
         };
         if level.depth > 0 {
-            let flight = self.levels.in_flight(level);
             let release = format!("RELEASE SAVEPOINT {}", savepoint(level.depth));
             self.send(&mut held, &release).await?;
             held.call = false;
@@ -336,10 +337,14 @@ impl<E: Engine> Session<E> {
             self.levels.release(level);
             return Ok(());
         }
+        flight.landed();
         self.levels.release(level);
-        let Some(lease) = held.lease.take() else {
+        let Some(mut lease) = held.lease.take() else {
             return Err(cancelled("the transaction is over"));
         };
+        if held.wrote {
+            lease.will_write();
+        }
         E::commit(lease, held.wrote).await
     }
 

@@ -140,13 +140,13 @@ impl<B: Backend> Shared<B> {
         work: Work<B::Connection, T>,
     ) -> Result<T> {
         let mut lease = self.links.lease().await?;
-        if around.writes() {
-            lease.will_write();
-        }
         let connection = lease.connection()?;
         let begun = B::begin_call(connection, around).await;
         let begun = begun.inspect_err(|e| lease.note_loss(e));
         let Some(undo) = begun.map_err(|e| map(e, Phase::Read, model))? else {
+            if around.writes() {
+                lease.will_write();
+            }
             let outcome = work(lease.connection()?, Undo::Alone).await;
             let phase = Phase::of(around);
             lease.heed(&outcome, model);
@@ -154,6 +154,9 @@ impl<B: Backend> Shared<B> {
         };
         let outcome = work(lease.connection()?, undo).await;
         lease.heed(&outcome, model);
+        if around.writes() && outcome.is_ok() {
+            lease.will_write();
+        }
         let connection = lease.connection()?;
         let ended = match &outcome {
             Ok(_) => B::commit_call(connection, around).await,

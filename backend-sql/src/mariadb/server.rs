@@ -60,19 +60,17 @@ impl Server for Connector {
         is_misled(error, model)
     }
 
+    fn abandon(_: MySqlConnection, process: Process) -> Option<Process> {
+        Some(process)
+    }
+
     /// The server only marks a process that it is to end. It has done so when nobody holds the lock
     /// any more.
-    async fn end(
-        &self,
-        connection: MySqlConnection,
-        process: Process,
-        mut other: MySqlConnection,
-    ) -> Result<(), Failure> {
+    async fn end(&self, process: Process, mut other: MySqlConnection) -> Result<(), Failure> {
         if let Some(id) = holder(&mut other, &process.lock).await? {
             kill(&mut other, id).await?;
             until_gone(&mut other, &process.lock).await?;
         }
-        drop(connection);
         Ok(other.close().await?)
     }
 }

@@ -94,6 +94,7 @@ pub(crate) async fn is_prepared(connection: &mut Connection) -> Result<bool, Fai
     if !there.fetch_one(&mut *connection).await? {
         return Ok(false);
     }
+    check_encoding(connection).await?;
     let format = format(connection).await?;
     if matches!(format, Some(WITHOUT_WORDS | WITHOUT_SEVERAL)) {
         return Ok(false);

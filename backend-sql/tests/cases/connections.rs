@@ -10,7 +10,9 @@ use std::time::Duration;
 use strongroom_core::error::ErrorKind;
 use strongroom_core::model::Key;
 use strongroom_core::query::{Filter, Native};
-use strongroom_core::store::{BeginOptions, CountRequest, Load, LoadRequest, Save, Search, Store};
+use strongroom_core::store::{
+    BeginOptions, CountRequest, Load, LoadRequest, Save, ScanRequest, Search, Store,
+};
 
 use crate::support::proxy::{At, Cut, Proxy};
 use crate::support::{ENGINE, Login, Named, Options, SqlStore, WRONG};
@@ -309,7 +311,7 @@ async fn slow_to_connect(named: &Named) -> (SqlStore, Arc<AtomicBool>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_abandoned_write_does_not_follow_a_later_read() {
     let named = Named::connect(2).await;
-    for within in [false, true] {
+    for how in ["load", "transaction", "scan"] {
         named.store.save(named.put("a", 0)).await.unwrap();
         let (store, slow) = slow_to_connect(&named).await;
         let transact = named.store.transact().unwrap();
@@ -320,20 +322,25 @@ async fn an_abandoned_write_does_not_follow_a_later_read() {
         let cut = tokio::time::timeout(Duration::from_millis(300), waiting).await;
         assert!(cut.is_err(), "nothing was waited for: {cut:?}");
         let load = LoadRequest::new(named.model.clone(), vec![Key::new("a").unwrap()]);
-        let told = if within {
-            let transaction = store.transact().unwrap().begin(BeginOptions::new()).await;
-            let transaction = transaction.unwrap();
-            let told = transaction.load(load).await.unwrap();
-            transaction.rollback().await.unwrap();
-            told
-        } else {
-            store.load(load).await.unwrap()
+        let told = match how {
+            "load" => store.load(load).await.unwrap().remove(0),
+            "scan" => {
+                let all = ScanRequest::new(named.model.clone(), Filter::all());
+                let mut scan = store.scan(all).await.unwrap();
+                Some(scan.next().await.unwrap().remove(0))
+            }
+            _ => {
+                let transaction = store.transact().unwrap().begin(BeginOptions::new()).await;
+                let transaction = transaction.unwrap();
+                let told = transaction.load(load).await.unwrap().remove(0);
+                transaction.rollback().await.unwrap();
+                told
+            }
         };
         holder.rollback().await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;
-        let told = told.first().unwrap().as_ref().unwrap().version;
         let is = named.version(Key::new("a").unwrap()).await.unwrap();
-        assert_eq!(is, told, "within a transaction: {within}");
+        assert_eq!(is, told.unwrap().version, "{how}");
         store.close().await.unwrap();
     }
     named.done().await;
