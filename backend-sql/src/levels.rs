@@ -23,6 +23,13 @@ struct State {
     cut: bool,
 }
 
+impl State {
+    fn has(&self, level: LevelId) -> bool {
+        let there = self.open.get(level.depth);
+        there.is_some_and(|there| there.id == level.id)
+    }
+}
+
 #[derive(Debug)]
 struct Level {
     id: u64,
@@ -107,8 +114,7 @@ impl Levels {
     /// Checks that a level can be rolled back: no savepoint is open on it.
     pub(crate) fn check_end(&self, level: LevelId) -> Result<()> {
         let state = self.state();
-        let there = state.open.get(level.depth);
-        if there.is_some_and(|l| l.id == level.id) && state.open.len() > level.depth + 1 {
+        if state.has(level) && state.open.len() > level.depth + 1 {
             return Err(savepoint_is_open());
         }
         Ok(())
@@ -149,8 +155,7 @@ impl Levels {
     /// Ends a level and those above it; what they wrote is undone later. `false` if it was over.
     pub(crate) fn pop(&self, level: LevelId) -> bool {
         let mut state = self.state();
-        let there = state.open.get(level.depth);
-        if there.is_none_or(|l| l.id != level.id) {
+        if !state.has(level) {
             return false;
         }
         state.open.truncate(level.depth);
@@ -164,11 +169,7 @@ impl Levels {
     /// Ends a level and those above it, whose writes stay.
     pub(crate) fn release(&self, level: LevelId) {
         let mut state = self.state();
-        if state
-            .open
-            .get(level.depth)
-            .is_some_and(|l| l.id == level.id)
-        {
+        if state.has(level) {
             state.open.truncate(level.depth);
         }
     }

@@ -42,6 +42,8 @@ pub(crate) trait Server: fmt::Debug + Send + Sync + 'static {
     /// What the server knows its side of a connection by, and which no other is known by, not even
     /// after the server was started again and counts from the beginning.
     type Process: fmt::Debug + Send + Sync;
+    /// What may go on at the server after a connection was closed.
+    type Left: Send + Sync;
 
     /// Opens a connection.
     fn open(&self) -> impl Future<Output = Result<Self::Connection, Failure>> + Send;
@@ -59,14 +61,14 @@ pub(crate) trait Server: fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Closes a connection, and hands over its process if it may go on.
-    fn abandon(connection: Self::Connection, process: Self::Process) -> Option<Self::Process>;
+    /// Closes a connection, and hands over what may go on behind it.
+    fn abandon(connection: Self::Connection, process: Self::Process) -> Option<Self::Left>;
 
-    /// Ends a process by a word on another connection, and waits [`END_WAIT`] at most until what it did
-    /// has taken place or never will.
+    /// Ends what was left by a word on another connection, and waits [`END_WAIT`] at most until what it
+    /// did has taken place or never will.
     fn end(
         &self,
-        process: Self::Process,
+        left: Self::Left,
         other: Self::Connection,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
@@ -332,14 +334,14 @@ impl<S: Server> Links<S> {
             links: self.clone(),
             number: writes.then(|| self.abandoned.add()),
         };
-        let process = S::abandon(link.connection, link.process);
+        let left = S::abandon(link.connection, link.process);
         Some(runtime.spawn(async move {
             let links = &ending.links;
             let ended = async {
-                match process {
-                    Some(process) => {
+                match left {
+                    Some(left) => {
                         let other = links.until_there().await?;
-                        links.server.end(process, other).await
+                        links.server.end(left, other).await
                     }
                     None => Ok(()),
                 }

@@ -37,6 +37,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 impl Server for Connector {
     type Connection = MySqlConnection;
     type Process = Process;
+    type Left = Process;
 
     async fn open(&self) -> Result<MySqlConnection, Failure> {
         self.connect().await

@@ -22,15 +22,17 @@ use super::error::answered;
 use super::login::Connector;
 use super::row;
 
-/// What may go on at the server behind a connection.
+/// A process of the server's. Its number may come again once the server was started again.
 #[derive(Debug)]
-pub(crate) enum Process {
-    /// A process. Its number may come again once the server was started again.
-    Own {
-        id: i32,
-        /// When the server was started, in seconds.
-        since: String,
-    },
+pub(crate) struct Process {
+    id: i32,
+    /// When the server was started, in seconds.
+    since: String,
+}
+
+/// What may go on at the server behind a connection.
+pub(crate) enum Left {
+    Process(Process),
     /// Behind a pooler, a commit. What was not to be committed yet, the pooler rolls back.
     Commit(Number),
 }
@@ -42,6 +44,7 @@ impl Server for Connector {
     type Connection = Connection;
     /// Behind a pooler connections have no process of their own.
     type Process = Option<Process>;
+    type Left = Left;
 
     async fn open(&self) -> Result<Connection, Failure> {
         self.connect().await
@@ -54,37 +57,40 @@ impl Server for Connector {
         let own = "SELECT pg_backend_pid(), extract(epoch FROM pg_postmaster_start_time())::text";
         let own = query_as::<Postgres, (i32, String)>(own);
         let (id, since) = own.fetch_one(connection).await?;
-        Ok(Some(Process::Own { id, since }))
+        Ok(Some(Process { id, since }))
     }
 
     async fn ping(connection: &mut Connection) -> Result<(), Driver> {
         connection.ping().await
     }
 
-    fn abandon(connection: Connection, process: Option<Process>) -> Option<Option<Process>> {
-        let process = process.or_else(|| connection.committing().cloned().map(Process::Commit));
-        process.map(Some)
+    fn abandon(connection: Connection, process: Option<Process>) -> Option<Left> {
+        match process {
+            Some(process) => Some(Left::Process(process)),
+            None => connection.committing().cloned().map(Left::Commit),
+        }
     }
 
-    async fn end(&self, process: Option<Process>, mut other: Connection) -> Result<(), Failure> {
-        match process {
-            Some(Process::Own { id, since }) => end_own(&mut other, id, since).await?,
-            Some(Process::Commit(number)) => self.until_over(&number).await?,
-            None => {}
+    async fn end(&self, left: Left, mut other: Connection) -> Result<(), Failure> {
+        match left {
+            Left::Process(process) => end(&mut other, process).await?,
+            Left::Commit(number) => self.until_over(&number).await?,
         }
         Ok(other.close().await?)
     }
 }
 
 /// Ends a process, unless the server was started again.
-async fn end_own(other: &mut Connection, id: i32, since: String) -> Result<(), Failure> {
+async fn end(other: &mut Connection, process: Process) -> Result<(), Failure> {
     let wait = i64::try_from(END_WAIT.as_millis()).unwrap_or(i64::MAX);
     let end = "SELECT pg_terminate_backend($1, $2) \
          WHERE extract(epoch FROM pg_postmaster_start_time())::text = $3";
-    let end = query_scalar::<Postgres, bool>(end).bind(id).bind(wait);
-    let ended = end.bind(since).fetch_optional(&mut *other).await?;
+    let end = query_scalar::<Postgres, bool>(end)
+        .bind(process.id)
+        .bind(wait);
+    let ended = end.bind(process.since).fetch_optional(&mut *other).await?;
     // It may have come to its end by itself.
-    if ended == Some(false) && is_there(other, id).await? {
+    if ended == Some(false) && is_there(other, process.id).await? {
         return Err(Error::new(
             ErrorKind::Unavailable,
             "an abandoned process did not end at the server",
